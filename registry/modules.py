@@ -1,0 +1,311 @@
+"""Modules: publish, find, point aliases at, yank, delete."""
+
+from dataclasses import dataclass
+
+from registry.architectures.contracts import TensorType
+from registry.errors import (
+    Fault,
+    InvalidManifestError,
+    NotFoundError,
+    PreconditionFailedError,
+    ReferencedError,
+    TooLargeError,
+)
+from registry.frozen import Frozen
+from registry.manifest import ModuleManifest
+from registry.module_file import StoredTensor, check_module_file, read_header
+from registry.names import Digest, ModuleName, ModuleRef, Selector
+from registry.ports import Begin, BlobStore, Clock, UnitOfWork
+from registry.records import (
+    Alias,
+    AliasMove,
+    BlobInfo,
+    ModuleOverview,
+    ModulePage,
+    ModuleSearch,
+    PublishedModule,
+    VersionSummary,
+)
+from registry.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A version, and whether this call made it; the same bytes are published once."""
+
+    module: PublishedModule
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedFile:
+    """A module file that has passed every check."""
+
+    blob: BlobInfo
+    manifest: ModuleManifest
+
+
+class TensorEntry(Frozen):
+    """Type and shape of one tensor, and where its bytes are in the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    byte_range: tuple[int, int]
+
+
+class TensorListing(Frozen):
+    """The tensors of a module file, without their values."""
+
+    digest: Digest
+    tensors: dict[str, TensorEntry]
+
+
+class Lineage(Frozen):
+    """What a module stands on, nearest first, and what stands on it."""
+
+    below: tuple[str, ...]
+    above: tuple[str, ...]
+    pipelines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AliasCondition:
+    """What must hold before an alias moves: its present revision, or that it is new."""
+
+    revision: int | None = None
+    must_be_new: bool = False
+
+
+class ModuleService:
+    """The rules about modules. Published bytes never change; a version is visible whole or not at all."""
+
+    def __init__(self, begin: Begin, blobs: BlobStore, clock: Clock, settings: Settings) -> None:
+        """Everything it needs from outside."""
+        self._begin, self._blobs, self._clock, self._settings = begin, blobs, clock, settings
+
+    def check(self, blob: Digest) -> CheckedFile:
+        """Check stored bytes as a module file. Raises InvalidModuleFileError and its kin, TooLargeError."""
+        info = self._blobs.info(blob)
+        if info.size_bytes > self._settings.module_limit_bytes:
+            raise TooLargeError(
+                f"the file has {info.size_bytes} bytes, more than the limit of "
+                f"{self._settings.module_limit_bytes} (ZOO_MODULE_LIMIT_BYTES)"
+            )
+        with self._blobs.open(blob) as file:
+            manifest = check_module_file(
+                file,
+                size_bytes=info.size_bytes,
+                parameter_limit=self._settings.module_limit_parameters,
+                features_limit=self._settings.features_limit,
+            )
+        return CheckedFile(info, manifest)
+
+    def publish(self, name: ModuleName, blob: Digest) -> Published:
+        """Publish stored bytes as the next version of a module, or give the version that has them already."""
+        checked = self.check(blob)
+        with self._begin() as work:
+            return self.record(work, name, checked)
+
+    def record(self, work: UnitOfWork, name: ModuleName, checked: CheckedFile) -> Published:
+        """Record a checked file within a transaction: the next version, or the one with these bytes."""
+        known = work.modules.find(name, Selector(digest=checked.blob.digest))
+        if known is not None:
+            return Published(known, created=False)
+        _require_below(work, checked.manifest)
+        version = work.modules.next_version(name)
+        module = PublishedModule(
+            **dict(checked.manifest),
+            namespace=name.namespace,
+            name=name.name,
+            version=version,
+            digest=checked.blob.digest,
+            size_bytes=checked.blob.size_bytes,
+            published_at=self._clock(),
+        )
+        work.modules.add(module)
+        work.changes.add("publish", module.ref, at=module.published_at)
+        return Published(module, created=True)
+
+    def get(self, ref: ModuleRef) -> PublishedModule:
+        """One version. Raises NotFoundError."""
+        with self._begin() as work:
+            return find_module(work, ref)
+
+    def overview(self, name: ModuleName) -> ModuleOverview:
+        """A module with its versions, newest first, and its aliases. Raises NotFoundError."""
+        with self._begin() as work:
+            versions = work.modules.versions(name)
+            aliases = work.modules.aliases(name)
+        if not versions:
+            raise NotFoundError(f"there is no module {name}")
+        return ModuleOverview(
+            namespace=name.namespace,
+            name=name.name,
+            versions=tuple(_summary(version) for version in versions),
+            aliases={alias.alias: alias.version for alias in aliases},
+        )
+
+    def search(self, query: ModuleSearch, *, limit: int, cursor: str | None, facets: bool) -> ModulePage:
+        """The newest version of each module that fits, a page at a time. Raises InvalidInputError."""
+        with self._begin() as work:
+            page = work.modules.search(query, limit=limit, cursor=cursor)
+            counts = work.modules.facets(query) if facets else None
+        return ModulePage(items=page.items, next_cursor=page.next_cursor, facets=counts)
+
+    def tensors(self, ref: ModuleRef) -> TensorListing:
+        """The header of a version's file. Raises NotFoundError."""
+        module = self.get(ref)
+        with self._blobs.open(module.digest) as file:
+            header = read_header(file, size_bytes=module.size_bytes)
+        entries = {name: _entry(tensor, header.data_start) for name, tensor in header.tensors.items()}
+        return TensorListing(digest=module.digest, tensors=entries)
+
+    def lineage(self, ref: ModuleRef) -> Lineage:
+        """What a version stands on and what stands on it. Raises NotFoundError."""
+        with self._begin() as work:
+            module = find_module(work, ref)
+            chain = chain_below(work, module)
+            return Lineage(
+                below=tuple(part.ref for part in reversed(chain[:-1])),
+                above=tuple(part.ref for part in work.modules.standing_on(module.digest)),
+                pipelines=tuple(pipeline.id for pipeline in work.pipelines.using(module.digest)),
+            )
+
+    def alias(self, name: ModuleName, alias: str) -> Alias:
+        """Where an alias points. Raises NotFoundError."""
+        with self._begin() as work:
+            found = work.modules.alias(name, alias)
+        if found is None:
+            raise NotFoundError(f"{name} has no alias {alias!r}")
+        return found
+
+    def set_alias(self, name: ModuleName, alias: str, version: int, *, condition: AliasCondition) -> Alias:
+        """Point an alias at a version, if nobody moved it meanwhile.
+
+        Raises:
+            NotFoundError: there is no such version.
+            PreconditionFailedError: the alias is not at the revision the caller saw.
+        """
+        with self._begin() as work:
+            module = find_module(work, ModuleRef(name, Selector(version=version)))
+            present = work.modules.alias(name, alias)
+            revision = _next_revision(present, condition, alias)
+            moved = Alias(alias=alias, version=version, digest=module.digest, revision=revision)
+            at = self._clock()
+            if not work.modules.move_alias(name, moved, at=at):
+                raise PreconditionFailedError(f"alias {alias!r} was moved at the same moment; read it and try again")
+            work.changes.add("alias", f"{name}@{alias}", at=at)
+        return moved
+
+    def alias_history(self, name: ModuleName, alias: str) -> tuple[AliasMove, ...]:
+        """Every move of an alias, oldest first. Raises NotFoundError."""
+        with self._begin() as work:
+            moves = work.modules.alias_history(name, alias)
+        if not moves:
+            raise NotFoundError(f"{name} has no alias {alias!r}")
+        return moves
+
+    def yank(self, name: ModuleName, version: int, reason: str | None) -> PublishedModule:
+        """Hide a version from searches and `latest`, or, with None, show it again. It is still fetched when named."""
+        ref = ModuleRef(name, Selector(version=version))
+        with self._begin() as work:
+            find_module(work, ref)
+            work.modules.set_yanked(name, version, reason)
+            work.changes.add("unyank" if reason is None else "yank", str(ref), at=self._clock())
+            return find_module(work, ref)
+
+    def delete(self, name: ModuleName, version: int) -> None:
+        """Remove a version. Raises NotFoundError, and ReferencedError listing what refers to it."""
+        ref = ModuleRef(name, Selector(version=version))
+        with self._begin() as work:
+            module = find_module(work, ref)
+            users = _users(work, module)
+            if users:
+                raise ReferencedError(
+                    f"{ref} cannot be deleted while {len(users)} others refer to it; yank it instead, or remove them",
+                    faults=users,
+                )
+            work.modules.delete(name, version)
+            work.changes.add("delete", str(ref), at=self._clock())
+
+
+def find_module(work: UnitOfWork, ref: ModuleRef) -> PublishedModule:
+    """One version within a transaction. Raises NotFoundError."""
+    module = work.modules.find(ref.name, ref.selector)
+    if module is None:
+        raise NotFoundError(f"there is no module {ref}; `GET /modules?q={ref.name.name}` searches for it")
+    return module
+
+
+def chain_below(work: UnitOfWork, module: PublishedModule) -> tuple[PublishedModule, ...]:
+    """The module and all it stands on, the input module first. Raises NotFoundError where the chain is broken."""
+    chain = [module]
+    while chain[-1].below is not None:
+        below = work.modules.by_digest(chain[-1].below)
+        if not below:
+            raise NotFoundError(f"{chain[-1].ref} stands on {chain[-1].below}, which is not in this zoo")
+        chain.append(below[0])
+    return tuple(reversed(chain))
+
+
+def _require_below(work: UnitOfWork, manifest: ModuleManifest) -> None:
+    """Raises InvalidManifestError unless what the module stands on is here and gives what it takes."""
+    if manifest.below is None:
+        return
+    below = work.modules.by_digest(manifest.below)
+    if not below:
+        raise InvalidManifestError(
+            f"the module stands on {manifest.below}, which is not in this zoo; publish that module first",
+            faults=[Fault("/module/below", f"{manifest.below} is not published here", "unknown_module")],
+        )
+    _require_fit(below[0].gives, manifest.takes, below[0].ref)
+
+
+def _require_fit(gives: TensorType, takes: TensorType, ref: str) -> None:
+    """Raises InvalidManifestError unless what is below gives what is taken."""
+    if gives != takes:
+        detail = f"{ref} below gives {gives.shape}, but the module takes {takes.shape}"
+        raise InvalidManifestError(detail, faults=[Fault("/module/takes", detail, "shape_mismatch")])
+
+
+def _next_revision(present: Alias | None, condition: AliasCondition, alias: str) -> int:
+    """The revision a move gives. Raises PreconditionFailedError when the condition does not hold."""
+    if condition.must_be_new and present is not None:
+        raise PreconditionFailedError(f"alias {alias!r} exists at revision {present.revision}; use If-Match to move it")
+    revision = 0 if present is None else present.revision
+    if condition.revision is not None and condition.revision != revision:
+        raise PreconditionFailedError(
+            f"alias {alias!r} is at revision {revision}, not {condition.revision}; read it and try again"
+        )
+    return revision + 1
+
+
+def _users(work: UnitOfWork, module: PublishedModule) -> list[Fault]:
+    """What would break if this version went: aliases, and, unless its bytes stay elsewhere, modules and pipelines."""
+    name = ModuleName(module.namespace, module.name)
+    faults = [
+        Fault(f"/aliases/{alias.alias}", f"alias {alias.alias} points at it", "alias")
+        for alias in work.modules.aliases(name)
+        if alias.version == module.version
+    ]
+    if len(work.modules.by_digest(module.digest)) > 1:
+        return faults
+    above, pipelines = work.modules.standing_on(module.digest), work.pipelines.using(module.digest)
+    faults += [Fault(f"/modules/{part.ref}", f"{part.ref} stands on it", "module") for part in above]
+    return faults + [
+        Fault(f"/pipelines/{pipeline.id}", f"pipeline {pipeline.name} holds it", "pipeline") for pipeline in pipelines
+    ]
+
+
+def _summary(module: PublishedModule) -> VersionSummary:
+    return VersionSummary(
+        version=module.version, digest=module.digest, published_at=module.published_at, yanked=module.yanked
+    )
+
+
+def _entry(tensor: StoredTensor, data_start: int) -> TensorEntry:
+    return TensorEntry(
+        dtype=tensor.dtype,
+        shape=tensor.shape,
+        byte_range=(data_start + tensor.start, data_start + tensor.end),
+    )

@@ -1,0 +1,142 @@
+"""Pipelines: modules that run one after the other, pinned to their digests."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from registry.architectures.contracts import Link, check_chain
+from registry.errors import Fault, InvalidNameError, NotFoundError, PipelineMisfitError
+from registry.manifest import ModuleManifest
+from registry.module_file import PipelinePart, read_tensors, write_pipeline_file
+from registry.names import Digest, ModuleRef, parse_word
+from registry.ports import Begin, BlobStore, Clock, UnitOfWork
+from registry.records import Page, PinnedModule, Pipeline, PublishedModule
+from registry.work import PredictWork
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """The modules that were found, and a fault for each reference that was not."""
+
+    modules: tuple[PublishedModule | None, ...]
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A pipeline, and whether this call made it."""
+
+    pipeline: Pipeline
+    created: bool
+
+
+class PipelineService:
+    """The rules about pipelines: every misfit in one answer, references pinned the moment it is composed."""
+
+    def __init__(self, begin: Begin, blobs: BlobStore, clock: Clock) -> None:
+        """Everything it needs from outside."""
+        self._begin, self._blobs, self._clock = begin, blobs, clock
+
+    def check(self, refs: Sequence[str]) -> tuple[Fault, ...]:
+        """Every misfit of these modules, one after the other; empty when they fit."""
+        with self._begin() as work:
+            resolved = _resolve(work, refs)
+        return resolved.faults or _misfits(resolved.modules)
+
+    def compose(self, name: str, refs: Sequence[str]) -> Composed:
+        """Make a pipeline. Raises InvalidNameError, PipelineMisfitError with every misfit."""
+        parse_word(name, what="pipeline name")
+        with self._begin() as work:
+            return self.record(work, name, refs)
+
+    def record(self, work: UnitOfWork, name: str, refs: Sequence[str]) -> Composed:
+        """The same within a transaction."""
+        resolved = _resolve(work, refs)
+        faults = resolved.faults or _misfits(resolved.modules)
+        if faults:
+            raise PipelineMisfitError(f"these modules do not make a pipeline: {faults[0].detail}", faults=faults)
+        modules = [module for module in resolved.modules if module is not None]
+        pinned = tuple(PinnedModule(ref=part.ref, digest=part.digest, role=part.role) for part in modules)
+        pipeline_id = _pipeline_id(name, [part.digest for part in pinned])
+        known = work.pipelines.get(pipeline_id)
+        if known is not None:
+            return Composed(known, created=False)
+        labels = modules[-1].labels or ()
+        pipeline = Pipeline(id=pipeline_id, name=name, modules=pinned, labels=labels, created_at=self._clock())
+        work.pipelines.add(pipeline)
+        return Composed(pipeline, created=True)
+
+    def get(self, pipeline_id: str) -> Pipeline:
+        """One pipeline. Raises NotFoundError."""
+        with self._begin() as work:
+            pipeline = work.pipelines.get(pipeline_id)
+        if pipeline is None:
+            raise NotFoundError(f"there is no pipeline {pipeline_id[:200]!r}; compose one with POST /pipelines")
+        return pipeline
+
+    def list(self, *, limit: int, cursor: str | None) -> Page[Pipeline]:
+        """All pipelines, newest first."""
+        with self._begin() as work:
+            return work.pipelines.list(limit=limit, cursor=cursor)
+
+    def prediction(self, pipeline_id: str, images: Digest) -> PredictWork:
+        """The work of running a pipeline over stored images. Raises NotFoundError."""
+        return PredictWork(modules=tuple(part.digest for part in self.get(pipeline_id).modules), images=images)
+
+    def open_file(self, pipeline_id: str) -> AbstractContextManager[BinaryIO]:
+        """One safetensors file of the whole pipeline, gone when closed. Raises NotFoundError."""
+        pipeline = self.get(pipeline_id)
+        parts = [self._part(pinned.digest) for pinned in pipeline.modules]
+        file = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
+        write_pipeline_file(file, name=pipeline.name, parts=parts)
+        file.seek(0)
+        return file
+
+    def _part(self, digest: Digest) -> PipelinePart:
+        """Manifest and tensors of one module."""
+        with self._begin() as work:
+            module = work.modules.by_digest(digest)[0]
+        with self._blobs.open(digest) as file:
+            return PipelinePart(manifest_of(module), read_tensors(file))
+
+
+def manifest_of(module: PublishedModule) -> ModuleManifest:
+    """The manifest as it stands in the file, without what publishing added."""
+    return ModuleManifest(**{name: getattr(module, name) for name in ModuleManifest.model_fields})
+
+
+def _resolve(work: UnitOfWork, refs: Sequence[str]) -> _Resolved:
+    """Find every module; an unknown or ill-written reference is a fault, not the end."""
+    modules: list[PublishedModule | None] = []
+    faults = []
+    for index, text in enumerate(refs):
+        try:
+            ref = ModuleRef.parse(text)
+        except InvalidNameError as error:
+            modules.append(None)
+            faults.append(Fault(f"/modules/{index}", error.detail, error.code))
+            continue
+        modules.append(work.modules.find(ref.name, ref.selector))
+        if modules[-1] is None:
+            faults.append(Fault(f"/modules/{index}", f"there is no module {ref}", "not_found"))
+    return _Resolved(tuple(modules), tuple(faults))
+
+
+def _misfits(modules: Sequence[PublishedModule | None]) -> tuple[Fault, ...]:
+    """Where the modules do not fit one after the other."""
+    links = [
+        Link(module=module.ref, role=module.role.value, takes=module.takes, gives=module.gives)
+        for module in modules
+        if module is not None
+    ]
+    return check_chain(links)
+
+
+def _pipeline_id(name: str, digests: Sequence[Digest]) -> str:
+    """The id of a pipeline: the same name and modules give the same id."""
+    text = json.dumps([name, *digests])
+    return "pipeline-" + hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -1,0 +1,255 @@
+"""What the rules need from outside: bytes, records, the time. `storage` provides it; tests hold it to contracts."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import BinaryIO, Protocol
+
+from registry.names import Digest, ModuleName, Selector
+from registry.records import (
+    Alias,
+    AliasMove,
+    BlobInfo,
+    Change,
+    Dataset,
+    Facet,
+    Job,
+    JobStatus,
+    KeptStatistics,
+    ModuleSearch,
+    Page,
+    Pipeline,
+    Progress,
+    PublishedModule,
+    Query,
+    Task,
+)
+from registry.work import JobResult, Work, WorkKind
+
+Clock = Callable[[], datetime]
+"""Gives the present moment, aware, in UTC."""
+
+
+class BlobWriter(Protocol):
+    """Takes one blob's bytes; nothing is visible before `commit`, and leaving without it keeps nothing."""
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes. Raises StorageFullError."""
+
+    def commit(self, expected: Digest | None = None) -> BlobInfo:
+        """Make the bytes durable and visible. Raises WrongDigestError when they are not the expected ones."""
+
+
+class BlobStore(Protocol):
+    """Bytes under their own digest. Putting the same bytes again is no error and changes nothing."""
+
+    def writer(self) -> AbstractContextManager[BlobWriter]:
+        """A writer of one new blob."""
+
+    def put(self, data: bytes) -> Digest:
+        """Keep bytes that are in memory already."""
+
+    def get(self, digest: Digest) -> bytes:
+        """All bytes, verified. Raises NotFoundError, CorruptBlobError."""
+
+    def open(self, digest: Digest) -> AbstractContextManager[BinaryIO]:
+        """A seekable file to read from; not verified. Raises NotFoundError."""
+
+    def info(self, digest: Digest) -> BlobInfo:
+        """Size of a blob. Raises NotFoundError."""
+
+    def delete(self, digest: Digest) -> None:
+        """Forget a blob; no error when it is not there."""
+
+
+class ModuleRecords(Protocol):
+    """Modules, versions, aliases."""
+
+    def next_version(self, name: ModuleName) -> int:
+        """The number the next version takes; held until the transaction ends, never given twice."""
+
+    def add(self, module: PublishedModule) -> None:
+        """Record a version."""
+
+    def find(self, name: ModuleName, selector: Selector) -> PublishedModule | None:
+        """One version by number, digest or alias; `latest` is the newest that is not yanked."""
+
+    def by_digest(self, digest: Digest) -> tuple[PublishedModule, ...]:
+        """Every version with these bytes, oldest first."""
+
+    def versions(self, name: ModuleName) -> tuple[PublishedModule, ...]:
+        """All versions, newest first."""
+
+    def search(self, query: ModuleSearch, *, limit: int, cursor: str | None) -> Page[PublishedModule]:
+        """The newest version, not yanked, of each module that fits. Raises InvalidInputError for a bad cursor."""
+
+    def facets(self, query: ModuleSearch) -> dict[str, tuple[Facet, ...]]:
+        """Counts by role, namespace, tag, takes and gives over everything that fits."""
+
+    def newest(self, roles: Sequence[str]) -> tuple[PublishedModule, ...]:
+        """The newest version, not yanked, of every module with one of these roles, by name."""
+
+    def standing_on(self, digest: Digest) -> tuple[PublishedModule, ...]:
+        """Versions whose `below` is this digest."""
+
+    def set_yanked(self, name: ModuleName, version: int, reason: str | None) -> None:
+        """Yank a version, or take it back with None."""
+
+    def delete(self, name: ModuleName, version: int) -> None:
+        """Remove the record of a version; its number is not given again."""
+
+    def alias(self, name: ModuleName, alias: str) -> Alias | None:
+        """Where an alias points."""
+
+    def aliases(self, name: ModuleName) -> tuple[Alias, ...]:
+        """All aliases of a module, by name."""
+
+    def move_alias(self, name: ModuleName, alias: Alias, *, at: datetime) -> bool:
+        """Set an alias if its stored revision is ``alias.revision - 1`` (0: not there); False if it is not."""
+
+    def alias_history(self, name: ModuleName, alias: str) -> tuple[AliasMove, ...]:
+        """All moves of an alias, oldest first."""
+
+
+class PipelineRecords(Protocol):
+    """Composed pipelines."""
+
+    def add(self, pipeline: Pipeline) -> None:
+        """Record a pipeline; no error when this id is there already."""
+
+    def get(self, pipeline_id: str) -> Pipeline | None:
+        """One pipeline."""
+
+    def list(self, *, limit: int, cursor: str | None) -> Page[Pipeline]:
+        """Newest first."""
+
+    def using(self, digest: Digest) -> tuple[Pipeline, ...]:
+        """Pipelines that hold this module."""
+
+
+class DatasetRecords(Protocol):
+    """Datasets and the tasks made from them. `owner` is who uploaded; nobody else finds them."""
+
+    def add(self, dataset: Dataset, *, owner: str) -> None:
+        """Record a dataset for an owner; no error when it is there already."""
+
+    def get(self, digest: Digest, *, owner: str | None) -> Dataset | None:
+        """One dataset; an owner of None sees every one."""
+
+    def list(self, *, owner: str | None, limit: int, cursor: str | None) -> Page[Dataset]:
+        """Newest first."""
+
+    def remove(self, digest: Digest, *, owner: str | None) -> bool:
+        """Remove this owner's claim (None: all); True when nobody holds the dataset any more."""
+
+
+class TaskRecords(Protocol):
+    """Tasks; they belong to whoever owns the dataset."""
+
+    def add(self, task: Task) -> None:
+        """Record a task; no error when this id is there already."""
+
+    def get(self, task_id: str) -> Task | None:
+        """One task."""
+
+    def list(self, *, owner: str | None, limit: int, cursor: str | None) -> Page[Task]:
+        """Newest first, of the owner's datasets."""
+
+    def of_dataset(self, digest: Digest) -> tuple[Task, ...]:
+        """All tasks made from a dataset."""
+
+    def remove(self, task_id: str) -> None:
+        """Forget a task."""
+
+
+class JobRecords(Protocol):
+    """The queue of work: the one durable truth about it."""
+
+    def submit(self, work: Work, *, owner: str, at: datetime) -> Job:
+        """Queue work."""
+
+    def get(self, job_id: int) -> Job | None:
+        """One job."""
+
+    def list(self, *, kind: WorkKind | None, status: JobStatus | None, limit: int, cursor: str | None) -> Page[Job]:
+        """Newest first."""
+
+    def claim(self, kinds: Sequence[WorkKind], *, worker: str, at: datetime, lease_expires_at: datetime) -> Job | None:
+        """Give the oldest free job (queued, or with a lease that ran out) to a worker, in one statement."""
+
+    def renew(self, job_id: int, *, attempt: int, progress: Progress, lease_expires_at: datetime) -> bool:
+        """Keep the lease and say how far it is; False when another attempt holds the job, or it has ended."""
+
+    def end(
+        self,
+        job_id: int,
+        *,
+        attempt: int | None,
+        status: JobStatus,
+        result: JobResult | None,
+        error: str | None,
+        at: datetime,
+    ) -> bool:
+        """End a job that is held by this attempt (None: whoever holds it); False when it is not."""
+
+
+class StatisticsRecords(Protocol):
+    """Which statistics are kept, by module, data, preprocessing, examples and seed (all in `key`)."""
+
+    def add(self, kept: KeptStatistics) -> None:
+        """Record where statistics are; no error when they are there already."""
+
+    def get(self, keys: Sequence[Digest]) -> dict[Digest, KeptStatistics]:
+        """Those of the keys that are kept."""
+
+    def of_module(self, module: Digest) -> tuple[KeptStatistics, ...]:
+        """Everything kept for a module."""
+
+    def remove_data(self, data: Digest) -> tuple[Digest, ...]:
+        """Forget everything kept for a dataset; gives the blobs that nothing refers to any more."""
+
+
+class QueryRecords(Protocol):
+    """Questions and their answers, kept so that the same question gets the same bytes."""
+
+    def add(self, query: Query, *, data: Sequence[Digest]) -> bool:
+        """Record a query about these datasets; False, and no change, when this id is there already."""
+
+    def get(self, query_id: str) -> Query | None:
+        """One query."""
+
+    def replace(self, query: Query) -> None:
+        """Store the new state of a query whose id is there."""
+
+    def remove_data(self, data: Digest) -> None:
+        """Forget every query about this dataset."""
+
+
+class ChangeRecords(Protocol):
+    """The zoo's own history."""
+
+    def add(self, kind: str, ref: str, *, at: datetime) -> int:
+        """Append; gives the new serial."""
+
+    def serial(self) -> int:
+        """The newest serial, 0 for an empty zoo."""
+
+    def since(self, serial: int, *, limit: int) -> tuple[Change, ...]:
+        """Changes after a serial, oldest first."""
+
+
+class UnitOfWork(Protocol):
+    """One transaction over all records; it commits when the block ends without an error, else nothing happened."""
+
+    modules: ModuleRecords
+    pipelines: PipelineRecords
+    datasets: DatasetRecords
+    tasks: TaskRecords
+    jobs: JobRecords
+    statistics: StatisticsRecords
+    queries: QueryRecords
+    changes: ChangeRecords
+
+
+Begin = Callable[[], AbstractContextManager[UnitOfWork]]
+"""Opens a unit of work."""

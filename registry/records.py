@@ -1,0 +1,257 @@
+"""What is kept, and what is answered: one frozen model for each noun. Rows never leave `storage`; these do."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import Field
+
+from kernel_methods.kernels import ScoreName
+from registry.frozen import Frozen
+from registry.manifest import ModuleManifest, Role
+from registry.names import Digest, DigestField
+from registry.recipes import TaskSpec
+from registry.work import JobResult, Work
+
+Item = TypeVar("Item")
+
+
+class Page(Frozen, Generic[Item]):
+    """One page of a list; `next_cursor` is opaque, and null on the last page."""
+
+    items: tuple[Item, ...]
+    next_cursor: str | None = None
+
+
+class PublishedModule(ModuleManifest):
+    """One published version of a module: its manifest, and where and what it is."""
+
+    namespace: str
+    name: str
+    version: int
+    digest: DigestField
+    size_bytes: int
+    published_at: datetime
+    yanked: str | None = None
+
+    @property
+    def ref(self) -> str:
+        """The immutable reference ``namespace/name@version``."""
+        return f"{self.namespace}/{self.name}@{self.version}"
+
+
+class VersionSummary(Frozen):
+    """One line of a module's list of versions."""
+
+    version: int
+    digest: DigestField
+    published_at: datetime
+    yanked: str | None = None
+
+
+class ModuleOverview(Frozen):
+    """A module with all its versions, newest first, and its aliases."""
+
+    namespace: str
+    name: str
+    versions: tuple[VersionSummary, ...]
+    aliases: dict[str, int]
+
+
+class ModuleSearch(Frozen):
+    """What to search for; empty fields do not narrow. `q` is looked for in names, descriptions and tags."""
+
+    role: Role | None = None
+    namespace: str | None = None
+    task: str | None = None
+    tag: str | None = None
+    takes: str | None = None
+    gives: str | None = None
+    q: str | None = None
+    sort: Literal["name", "-name", "published_at", "-published_at"] = "-published_at"
+
+
+class Facet(Frozen):
+    """How many of the modules found have one value of one field."""
+
+    value: str
+    count: int
+
+
+class ModulePage(Page[PublishedModule]):
+    """One page of a search, with facets where they were asked for."""
+
+    facets: dict[str, tuple[Facet, ...]] | None = None
+
+
+class Alias(Frozen):
+    """A word that points at one version; `revision` counts its moves and is its ETag."""
+
+    alias: str
+    version: int
+    digest: DigestField
+    revision: int
+
+
+class AliasMove(Frozen):
+    """One step in the history of an alias."""
+
+    revision: int
+    version: int
+    moved_at: datetime
+
+
+class Change(Frozen):
+    """One step in the zoo's history; serials only grow."""
+
+    serial: int
+    kind: Literal["publish", "yank", "unyank", "delete", "alias"]
+    ref: str
+    at: datetime
+
+
+class PinnedModule(Frozen):
+    """A module of a pipeline, pinned to its digest."""
+
+    ref: str
+    digest: DigestField
+    role: Role
+
+
+class Pipeline(Frozen):
+    """Modules that run one after the other, pinned to digests."""
+
+    id: str
+    name: str
+    modules: tuple[PinnedModule, ...]
+    labels: tuple[str, ...]
+    created_at: datetime
+
+
+class LeftOut(Frozen):
+    """One thing of an upload that is not part of the dataset, and why."""
+
+    item: str
+    reason: str
+
+
+class Dataset(Frozen):
+    """Labelled images as they were uploaded. `counts` goes with `classes`; shapes are (h, w, c) in pixels."""
+
+    digest: DigestField
+    format: Literal["zip", "parquet", "npz", "safetensors"]
+    size_bytes: int
+    examples: int
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    shape: tuple[int, int, int]
+    same_shape: bool
+    left_out: tuple[LeftOut, ...] = ()
+    left_out_count: int = 0
+    created_at: datetime
+
+
+class Task(Frozen):
+    """A dataset and what its labels mean; the id is made from both, so the same task has one id."""
+
+    id: str
+    dataset: DigestField
+    classes: dict[str, tuple[str, ...]]
+    counts: dict[str, int]
+    created_at: datetime
+
+    @property
+    def spec(self) -> TaskSpec:
+        """The task as a recipe names it."""
+        return TaskSpec(dataset=self.dataset, classes=self.classes)
+
+
+class JobStatus(StrEnum):
+    """The life of a job: queued, running, then one of the three ends."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self not in (JobStatus.QUEUED, JobStatus.RUNNING)
+
+
+class Progress(Frozen):
+    """How far a job is. `stage` says what is being done; `epoch` and `objective` belong to training."""
+
+    stage: Annotated[str, Field(max_length=200)] = ""
+    done: Annotated[int, Field(ge=0)] = 0
+    total: Annotated[int, Field(ge=0)] = 0
+    epoch: int | None = None
+    objective: float | None = None
+    seconds_left: float | None = None
+
+
+class Job(Frozen):
+    """One piece of work for a worker. `attempt` is the fence: only its holder may report."""
+
+    id: int
+    status: JobStatus
+    work: Work
+    attempt: int = 0
+    worker: str | None = None
+    lease_expires_at: datetime | None = None
+    progress: Progress = Progress()
+    result: JobResult | None = None
+    error: str | None = None
+    created_at: datetime
+    finished_at: datetime | None = None
+
+
+class KeptStatistics(Frozen):
+    """Where the statistics of one module on some labels of a dataset are kept: a blob of packed shards.
+
+    `scores` are those of the labels as they are, unmerged; the static ranker averages them over other data.
+    """
+
+    key: DigestField
+    module: DigestField
+    data: DigestField
+    labels: tuple[str, ...]
+    blob: DigestField
+    milliseconds: float
+    scores: dict[ScoreName, float]
+
+
+class QueryStatus(StrEnum):
+    """The life of a query."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Query(Frozen):
+    """One question asked of the zoo; the id is made from the question and the zoo's serial."""
+
+    id: str
+    kind: Literal["ranking", "reusability", "map"]
+    status: QueryStatus
+    plan: str
+    jobs: tuple[int, ...] = ()
+    answer: str | None = None
+    error: str | None = None
+    created_at: datetime
+
+
+class BlobInfo(Frozen):
+    """Identity and size of stored bytes."""
+
+    digest: DigestField
+    size_bytes: int
+
+
+def short(digest: Digest) -> str:
+    """The first twelve hex digits of a digest, for people."""
+    return digest.removeprefix("sha256:")[:12]

@@ -1,0 +1,56 @@
+"""The zoo: every service, wired to the same records, bytes and clock. No logic lives here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from registry.datasets import DatasetService
+from registry.jobs import JobService, Makers
+from registry.modules import ModuleService
+from registry.pipelines import PipelineService
+from registry.ports import Begin, BlobStore, Clock
+from registry.reusability import ReusabilityService
+from registry.settings import Settings
+from registry.tasks import TaskService
+
+
+@dataclass(frozen=True, slots=True)
+class Zoo:
+    """Everything the doors need. `check_ready` raises ZooError while the service cannot serve."""
+
+    settings: Settings
+    blobs: BlobStore
+    modules: ModuleService
+    datasets: DatasetService
+    tasks: TaskService
+    pipelines: PipelineService
+    jobs: JobService
+    reusability: ReusabilityService
+    check_ready: Callable[[], None]
+
+    @classmethod
+    def wire(
+        cls,
+        *,
+        begin: Begin,
+        blobs: BlobStore,
+        clock: Clock,
+        settings: Settings,
+        check_ready: Callable[[], None],
+    ) -> Self:
+        """Connect the services to what they need from outside."""
+        modules = ModuleService(begin, blobs, clock, settings)
+        tasks = TaskService(begin, clock)
+        pipelines = PipelineService(begin, blobs, clock)
+        reusability = ReusabilityService(begin, blobs, clock, settings, tasks)
+        return cls(
+            settings=settings,
+            blobs=blobs,
+            modules=modules,
+            datasets=DatasetService(begin, blobs, clock, settings),
+            tasks=tasks,
+            pipelines=pipelines,
+            jobs=JobService(begin, clock, settings, Makers(modules, pipelines, reusability)),
+            reusability=reusability,
+            check_ready=check_ready,
+        )
