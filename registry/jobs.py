@@ -20,7 +20,7 @@ from registry.recipes import TrainingRecipe
 from registry.records import Job, JobStatus, KeptStatistics, Page, Progress
 from registry.reusability import ReusabilityService
 from registry.settings import Settings
-from registry.tasks import make_task
+from registry.tasks import keep_task, make_task
 from registry.work import (
     JobResult,
     PredictResult,
@@ -62,7 +62,7 @@ class JobService:
             dataset = work.datasets.get(recipe.task.dataset, owner=owner)
             if dataset is None:
                 raise NotFoundError(f"there is no dataset {recipe.task.dataset}; upload it with POST /datasets")
-            make_task(dataset, recipe.task.classes)
+            keep_task(work, make_task(dataset, recipe.task.classes), at=self._clock())
             return work.jobs.submit(TrainWork(name=str(name), recipe=recipe), owner=owner, at=self._clock())
 
     def submit_prediction(self, work_to_do: PredictWork, *, owner: str) -> Job:

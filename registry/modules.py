@@ -108,11 +108,11 @@ class ModuleService:
 
     def record(self, work: UnitOfWork, name: ModuleName, checked: CheckedFile) -> Published:
         """Record a checked file within a transaction: the next version, or the one with these bytes."""
+        version = work.modules.next_version(name)  # from here on nobody else adds one, so what is not found is new
         known = work.modules.find(name, Selector(digest=checked.blob.digest))
         if known is not None:
             return Published(known, created=False)
         _require_below(work, checked.manifest)
-        version = work.modules.next_version(name)
         module = PublishedModule(
             **dict(checked.manifest),
             namespace=name.namespace,
@@ -218,6 +218,7 @@ class ModuleService:
         """Remove a version. Raises NotFoundError, and ReferencedError listing what refers to it."""
         ref = ModuleRef(name, Selector(version=version))
         with self._begin() as work:
+            work.modules.next_version(name)  # hold the module: no version or alias moves until this has ended
             module = find_module(work, ref)
             users = _users(work, module)
             if users:

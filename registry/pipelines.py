@@ -44,8 +44,7 @@ class PipelineService:
     def check(self, refs: Sequence[str]) -> tuple[Fault, ...]:
         """Every misfit of these modules, one after the other; empty when they fit."""
         with self._begin() as work:
-            resolved = _resolve(work, refs)
-        return resolved.faults or _misfits(resolved.modules)
+            return _faults(_resolve(work, refs))
 
     def compose(self, name: str, refs: Sequence[str]) -> Composed:
         """Make a pipeline. Raises InvalidNameError, PipelineMisfitError with every misfit."""
@@ -56,7 +55,7 @@ class PipelineService:
     def record(self, work: UnitOfWork, name: str, refs: Sequence[str]) -> Composed:
         """The same within a transaction."""
         resolved = _resolve(work, refs)
-        faults = resolved.faults or _misfits(resolved.modules)
+        faults = _faults(resolved)
         if faults:
             raise PipelineMisfitError(f"these modules do not make a pipeline: {faults[0].detail}", faults=faults)
         modules = [module for module in resolved.modules if module is not None]
@@ -126,14 +125,19 @@ def _resolve(work: UnitOfWork, refs: Sequence[str]) -> _Resolved:
     return _Resolved(tuple(modules), tuple(faults))
 
 
+def _faults(resolved: _Resolved) -> tuple[Fault, ...]:
+    """Everything wrong in one answer: what was not found, and what does not fit among the rest."""
+    return resolved.faults + _misfits(resolved.modules)
+
+
 def _misfits(modules: Sequence[PublishedModule | None]) -> tuple[Fault, ...]:
     """Where the modules do not fit one after the other."""
-    links = [
-        Link(module=module.ref, role=module.role.value, takes=module.takes, gives=module.gives)
-        for module in modules
-        if module is not None
-    ]
+    links = [None if module is None else _link(module) for module in modules]
     return check_chain(links)
+
+
+def _link(module: PublishedModule) -> Link:
+    return Link(module=module.ref, role=module.role.value, takes=module.takes, gives=module.gives)
 
 
 def _pipeline_id(name: str, digests: Sequence[Digest]) -> str:

@@ -66,7 +66,7 @@ class ModuleRecords(Protocol):
     """Modules, versions, aliases."""
 
     def next_version(self, name: ModuleName) -> int:
-        """The number the next version takes; held until the transaction ends, never given twice."""
+        """The number the next version takes; used up by `add`. Until the transaction ends nobody else adds one."""
 
     def add(self, module: PublishedModule) -> None:
         """Record a version."""

@@ -23,6 +23,7 @@ SCORES: tuple[ScoreName, ...] = (
 )
 """Every score there is, the default ranker first."""
 
+MOST_MAP_TASKS = 200
 DEFAULT_SEED = 0
 Examples = Annotated[int, Field(ge=4, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -58,9 +59,9 @@ class ReusabilityQuestion(ScoreOptions):
 
 
 class MapQuestion(ScoreOptions):
-    """How well does the module of each task serve each task?"""
+    """How well does the module of each task serve each task? Without tasks, all that a module was trained on."""
 
-    tasks: Annotated[tuple[str, ...], Field(min_length=2, max_length=200)]
+    tasks: Annotated[tuple[str, ...], Field(max_length=MOST_MAP_TASKS)] = ()
 
 
 class RankedModule(Frozen):

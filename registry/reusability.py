@@ -14,6 +14,7 @@ from registry.names import Digest, ModuleRef
 from registry.plans import Plan, PlannedCell, missing_work, planned_task, score_work, statistics_key
 from registry.ports import Begin, BlobStore, Clock, UnitOfWork
 from registry.rankings import (
+    MOST_MAP_TASKS,
     MapQuestion,
     QueryState,
     Ranking,
@@ -34,6 +35,8 @@ from registry.records import (
 from registry.settings import Settings
 from registry.tasks import TaskService
 from registry.work import ModuleStatistics, ScoreWork
+
+_SCORED_ROLES = (Role.INPUT.value, Role.HIDDEN.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +81,23 @@ class ReusabilityService:
     def ask_map(self, question: MapQuestion, *, owner: str) -> str:
         """How well the module of each task serves each task. Raises NotFoundError, NotScorableError."""
         with self._begin() as work:
-            found = [self._tasks.find(work, text, owner=owner) for text in question.tasks]
-            tasks = list({task.id: task for task in found}.values())
+            tasks = self._map_tasks(work, question, owner)
             sources = _sources(work, tasks)
             pairs = [(target, source) for source in sources for target in tasks]
             return self._ask(work, self._plan(work, "map", question, pairs), owner)
+
+    def _map_tasks(self, work: UnitOfWork, question: MapQuestion, owner: str) -> list[Task]:
+        """The tasks of a map, each once. Raises NotFoundError, and NotScorableError when fewer than two are left."""
+        if question.tasks:
+            found = [self._tasks.find(work, text, owner=owner) for text in question.tasks]
+        else:
+            every = work.tasks.list(owner=owner, limit=MOST_MAP_TASKS, cursor=None).items
+            modules = work.modules.newest(_SCORED_ROLES)
+            found = [task for task in reversed(every) if any(_trained_on(module, task) for module in modules)]
+        tasks = list({task.id: task for task in found}.values())
+        if len(tasks) < 2:
+            raise NotScorableError(f"a map needs at least two tasks with a module of their own, found {len(tasks)}")
+        return tasks
 
     def _plan(
         self,
@@ -131,11 +146,17 @@ class ReusabilityService:
             jobs=tuple(job.id for job in jobs),
             created_at=at,
         )
-        if known is None:
-            work.queries.add(query, data=sorted({task.dataset for task in plan.tasks}))
-        else:
+        if known is not None:
             work.queries.replace(query)
+        elif not work.queries.add(query, data=sorted({task.dataset for task in plan.tasks})):
+            self._withdraw(work, query)  # the same question was asked at the same moment: its jobs serve both
         return query.id
+
+    def _withdraw(self, work: UnitOfWork, query: Query) -> None:
+        """Cancel a query's jobs."""
+        at = self._clock()
+        for job in query.jobs:
+            work.jobs.end(job, attempt=None, status=JobStatus.CANCELLED, result=None, error=None, at=at)
 
     def waiting(self, query_id: str, *, owner: str | None) -> bool:
         """Whether a query still waits for workers; cheap enough to ask often. Raises NotFoundError."""
@@ -196,9 +217,7 @@ class ReusabilityService:
         with self._begin() as work:
             query = _query(work, query_id, owner)
             if query.status is QueryStatus.RUNNING:
-                at = self._clock()
-                for job in query.jobs:
-                    work.jobs.end(job, attempt=None, status=JobStatus.CANCELLED, result=None, error=None, at=at)
+                self._withdraw(work, query)
                 query = query.model_copy(update={"status": QueryStatus.CANCELLED})
                 work.queries.replace(query)
         return _told(query, [])
@@ -308,7 +327,7 @@ def _scorable(work: UnitOfWork, module: PublishedModule) -> Scorable:
 def _every(work: UnitOfWork) -> list[Scorable]:
     """Every module that can be scored: the newest version, not yanked, of each, by name."""
     found = []
-    for module in work.modules.newest([Role.INPUT.value, Role.HIDDEN.value]):
+    for module in work.modules.newest(_SCORED_ROLES):
         try:
             found.append(_scorable(work, module))
         except (NotScorableError, NotFoundError):
@@ -333,7 +352,7 @@ def _named(work: UnitOfWork, refs: Sequence[str]) -> list[Scorable]:
 
 def _sources(work: UnitOfWork, tasks: Sequence[Task]) -> list[Scorable]:
     """For each task the newest, deepest module trained on it. Raises NotScorableError with a fault for each without."""
-    modules = work.modules.newest([Role.INPUT.value, Role.HIDDEN.value])
+    modules = work.modules.newest(_SCORED_ROLES)
     sources, faults = [], []
     for index, task in enumerate(tasks):
         trained = [module for module in modules if _trained_on(module, task)]

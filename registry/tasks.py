@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from registry.errors import Fault, InvalidTaskError, NotFoundError
 from registry.names import Digest, parse_digest
@@ -32,7 +33,7 @@ class TaskService:
         """Make a task. Raises NotFoundError for the dataset, InvalidTaskError naming every wrong class."""
         with self._begin() as work:
             dataset = _dataset(work, spec.dataset, owner)
-            return self._keep(work, make_task(dataset, spec.classes), self._clock)
+            return keep_task(work, make_task(dataset, spec.classes), at=self._clock())
 
     def get(self, text: str, *, owner: str | None) -> Task:
         """A task by its id, or a dataset's own classes by the dataset's digest. Raises NotFoundError."""
@@ -43,20 +44,11 @@ class TaskService:
         """The same within a transaction."""
         if text.startswith("sha256:"):
             dataset = _dataset(work, parse_digest(text), owner)
-            return self._keep(work, make_task(dataset, {}), self._clock).task
+            return keep_task(work, make_task(dataset, {}), at=self._clock()).task
         task = work.tasks.get(text)
         if task is None or work.datasets.get(task.dataset, owner=owner) is None:
             raise NotFoundError(f"there is no task {text[:200]!r}; make one with POST /tasks")
         return task
-
-    @staticmethod
-    def _keep(work: UnitOfWork, task: "_DraftTask", clock: Clock) -> CreatedTask:
-        known = work.tasks.get(task.id)
-        if known is not None:
-            return CreatedTask(known, created=False)
-        made = Task(id=task.id, dataset=task.dataset, classes=task.classes, counts=task.counts, created_at=clock())
-        work.tasks.add(made)
-        return CreatedTask(made, created=True)
 
     def list(self, *, owner: str | None, limit: int, cursor: str | None) -> Page[Task]:
         """This owner's tasks, newest first."""
@@ -65,7 +57,7 @@ class TaskService:
 
 
 @dataclass(frozen=True, slots=True)
-class _DraftTask:
+class DraftTask:
     """A task that is right, but not kept yet."""
 
     id: str
@@ -74,7 +66,7 @@ class _DraftTask:
     counts: dict[str, int]
 
 
-def make_task(dataset: Dataset, classes: Mapping[str, tuple[str, ...]]) -> _DraftTask:
+def make_task(dataset: Dataset, classes: Mapping[str, tuple[str, ...]]) -> DraftTask:
     """Check a task against its dataset; without classes, each of the dataset's own stands for itself.
 
     Raises:
@@ -86,7 +78,17 @@ def make_task(dataset: Dataset, classes: Mapping[str, tuple[str, ...]]) -> _Draf
         raise InvalidTaskError(f"the task does not fit the dataset: {faults[0].detail}", faults=faults)
     of_label = dict(zip(dataset.classes, dataset.counts, strict=True))
     counts = {name: sum(of_label[label] for label in merged) for name, merged in merges.items()}
-    return _DraftTask(task_id(dataset.digest, merges), dataset.digest, merges, counts)
+    return DraftTask(task_id(dataset.digest, merges), dataset.digest, merges, counts)
+
+
+def keep_task(work: UnitOfWork, draft: DraftTask, *, at: datetime) -> CreatedTask:
+    """Record a task that was checked, or give the one that is there."""
+    known = work.tasks.get(draft.id)
+    if known is not None:
+        return CreatedTask(known, created=False)
+    task = Task(id=draft.id, dataset=draft.dataset, classes=draft.classes, counts=draft.counts, created_at=at)
+    work.tasks.add(task)
+    return CreatedTask(task, created=True)
 
 
 def task_id(dataset: Digest, classes: Mapping[str, tuple[str, ...]]) -> str:

@@ -1,0 +1,1 @@
+"""The torch half of architectures: specs become modules, and modules run over data."""

@@ -1,0 +1,67 @@
+"""From decoded images to what an input module takes: colour, then size; workers normalise on their device."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from registry.manifest import Preprocessing
+
+Pixels = NDArray[np.uint8]
+
+RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def prepare_image(image: Pixels, preprocessing: Preprocessing) -> Pixels:
+    """Bring one image to the colour and size of an input module.
+
+    Grey becomes rgb by repeating it; rgb becomes grey as ITU-R BT.601 weighs the channels. The size is reached by
+    squashing the whole image, whatever its sides were to each other: nothing is cut off. Pixel values stay
+    0 to 255; `mean` and `std` are applied later, on the device.
+
+    Args:
+        image: shape (h, w, c) with c 1 or 3, uint8.
+        preprocessing: what the input module says it takes.
+
+    Returns:
+        Shape (height, width, channels), uint8; the image itself where there is nothing to do.
+
+    Raises:
+        ValueError: ``image`` has another shape.
+    """
+    if image.ndim != 3 or image.shape[2] not in (1, 3):
+        raise ValueError(f"image must have shape (h, w, 1) or (h, w, 3), got {image.shape}")
+    coloured = _in_colour(image, preprocessing.channels)
+    if coloured.shape[:2] == (preprocessing.height, preprocessing.width):
+        return coloured
+    size = (preprocessing.width, preprocessing.height)
+    resized = _as_picture(coloured).resize(size, RESAMPLING[preprocessing.resampling])
+    return np.asarray(resized).reshape(preprocessing.height, preprocessing.width, preprocessing.channels)
+
+
+def prepare_images(images: Sequence[Pixels] | Pixels, preprocessing: Preprocessing) -> Pixels:
+    """The same for several images: shape (n, height, width, channels), uint8."""
+    channels, height, width = preprocessing.shape
+    prepared = np.empty((len(images), height, width, channels), dtype=np.uint8)
+    for index, image in enumerate(images):
+        prepared[index] = prepare_image(image, preprocessing)
+    return prepared
+
+
+def _in_colour(image: Pixels, channels: int) -> Pixels:
+    if image.shape[2] == channels:
+        return image
+    if channels == 3:
+        return np.repeat(image, 3, axis=2)
+    return np.asarray(_as_picture(image).convert("L"))[:, :, None]
+
+
+def _as_picture(image: Pixels) -> Image.Image:
+    return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)

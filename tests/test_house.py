@@ -1,0 +1,169 @@
+"""The house rules that can be counted (HOUSE: lengths, names, docstrings, what may not be there)."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("api", "client", "kernel_methods", "registry", "storage", "trainer")
+TOP_LEVEL = {
+    *ROOMS,
+    "tests",
+    "bench",
+    "examples",
+    "docs",
+    "docker-compose.yml",
+    "Dockerfile",
+    "pyproject.toml",
+    "requirements.txt",
+    "requirements-service.txt",
+    "requirements-worker.txt",
+    "README.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    "Makefile",
+    ".ci",
+    ".dockerignore",
+    ".gitignore",
+}
+NO_SUCH_PLACE = {"utils", "util", "common", "helpers", "core", "misc", "base"}
+
+FILE_LINES = 400
+FUNCTION_LINES = 50
+NINE_IN_TEN_LINES = 30
+HALF_LINES = 10
+ARGUMENTS = 6
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def tracked(*suffixes: str) -> list[Path]:
+    """Files that git knows or would take, so that build products do not count."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    paths = (ROOT / name for name in listed.split("\0") if name.endswith(suffixes))
+    return sorted(path for path in paths if path.is_file())
+
+
+SOURCES = tracked(".py")
+
+
+def of_rooms() -> list[Path]:
+    return [path for path in SOURCES if path.relative_to(ROOT).parts[0] in ROOMS]
+
+
+def functions(path: Path) -> Iterator[Function]:
+    tree = ast.parse(path.read_text())
+    yield from (node for node in ast.walk(tree) if isinstance(node, Function))
+
+
+def length(function: Function) -> int:
+    return (function.end_lineno or function.lineno) - function.lineno + 1
+
+
+def name(path: Path, function: Function) -> str:
+    return f"{path.relative_to(ROOT)}:{function.lineno} {function.name}"
+
+
+def test_no_file_is_longer_than_the_limit() -> None:
+    long = {str(path.relative_to(ROOT)): lines for path in SOURCES if (lines := _lines(path)) > FILE_LINES}
+    assert long == {}
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text().splitlines())
+
+
+def test_no_function_is_longer_than_the_limit() -> None:
+    long = [
+        name(path, function) for path in SOURCES for function in functions(path) if length(function) > FUNCTION_LINES
+    ]
+    assert long == []
+
+
+def test_nine_in_ten_functions_and_half_of_all_are_short() -> None:
+    lengths = sorted(length(function) for path in of_rooms() for function in functions(path))
+    assert lengths[len(lengths) // 2] <= HALF_LINES
+    assert lengths[int(len(lengths) * 0.9)] <= NINE_IN_TEN_LINES
+
+
+def test_no_function_takes_more_arguments_than_the_limit() -> None:
+    many = [name(path, f) for path in of_rooms() for f in functions(path) if _arguments(f) > ARGUMENTS]
+    assert many == []
+
+
+def _arguments(function: Function) -> int:
+    """Arguments a caller gives; an Annotated default that the framework fills in counts too."""
+    given = function.args
+    names = [argument.arg for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    return len([each for each in names if each not in ("self", "cls")])
+
+
+def test_everything_public_has_a_docstring() -> None:
+    bare = [
+        name(path, function)
+        for path in of_rooms()
+        for function in functions(path)
+        if not function.name.startswith("_") and ast.get_docstring(function) is None and not _is_nested(path, function)
+    ]
+    assert bare == []
+
+
+def _is_nested(path: Path, function: Function) -> bool:
+    """Whether a function is defined inside another one, where no caller sees it."""
+    return any(function in ast.walk(outer) for outer in functions(path) if outer is not function)
+
+
+def test_imports_stand_at_the_top() -> None:
+    inside = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in of_rooms()
+        for function in functions(path)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert inside == []
+
+
+def test_only_rooms_of_the_plan_stand_at_the_top_level() -> None:
+    found = {path.relative_to(ROOT).parts[0] for path in tracked("")}
+    assert found - TOP_LEVEL == set()
+
+
+def test_no_place_has_a_name_that_means_nothing() -> None:
+    assert [path for path in of_rooms() if {path.stem, *path.relative_to(ROOT).parts} & NO_SUCH_PLACE] == []
+
+
+def test_nothing_that_was_uploaded_could_run() -> None:
+    forbidden = {"eval", "exec", "__import__", "import_module"}
+    calls = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in of_rooms()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and _called(node) in {*forbidden, "pickle.load", "pickle.loads", "torch.load"}
+    ]
+    assert calls == []
+
+
+def _called(call: ast.Call) -> str:
+    return ast.unparse(call.func)
+
+
+@pytest.mark.parametrize("room", ["registry.zoo", "storage.wiring", "api.app", "client.cli.app"])
+def test_the_service_and_the_client_run_without_torch(room: str) -> None:
+    code = f"import sys, {room}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_the_layers_are_kept() -> None:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
