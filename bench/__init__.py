@@ -1,0 +1,1 @@
+"""One script per question, its answer in its docstring."""

@@ -1,0 +1,158 @@
+"""How sure a score is: intervals from shards, and chance levels; without a second pass over the data."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import pearson3, t
+
+from kernel_methods.alignment import energy_slope, score_by_name
+from kernel_methods.centring import centre
+from kernel_methods.kernels import ScoreName
+from kernel_methods.shuffling import Weights, shuffled_energy
+from kernel_methods.statistics import TaskStatistics, merge
+
+Score = Callable[[TaskStatistics], float]
+
+
+class Interval(NamedTuple):
+    """An estimate, the ends of its confidence interval, and its standard error."""
+
+    estimate: float
+    low: float
+    high: float
+    standard_error: float
+
+
+class Chance(NamedTuple):
+    """What shuffled labels score: mean and quantile, and the share of shuffles that score at least as much."""
+
+    mean: float
+    quantile: float
+    p_value: float
+
+
+def jackknife_interval(shards: Sequence[TaskStatistics], score: Score, *, level: float = 0.95) -> Interval:
+    """Confidence interval of a score, by leaving out one shard after the other.
+
+    Shards must be random parts of the examples; 10 to 30 of like size are good. The interval is symmetric
+    about the score of all examples and may pass the score's range. It takes k additions and k subtractions
+    of (d, d) matrices for k shards.
+
+    Args:
+        shards: statistics of disjoint random parts; parts without examples are passed over.
+        score: the score of statistics.
+        level: confidence, in (0, 1).
+
+    Raises:
+        ValueError: fewer than two shards have examples, ``level`` is not in (0, 1), or the score is undefined
+            with one of the shards left out.
+
+    Source:
+        Busing, Meijer, van der Leeden (1999), Delete-m Jackknife for Unequal m, equations 7 to 9; Student t
+        with one degree of freedom less than there are shards.
+    """
+    return _jackknife(_leave_one_out(shards, score), level=level)
+
+
+def paired_difference(
+    shards_a: Sequence[TaskStatistics],
+    shards_b: Sequence[TaskStatistics],
+    score_a: Score,
+    score_b: Score,
+    *,
+    level: float = 0.95,
+) -> Interval:
+    """Confidence interval of score a less score b on the same examples; a tie where it holds 0.
+
+    Args:
+        shards_a: statistics of the shards under one module.
+        shards_b: statistics of the same shards, in the same order, under another.
+        score_a: the score of the former.
+        score_b: the score of the latter.
+        level: confidence, in (0, 1).
+
+    Raises:
+        ValueError: as `jackknife_interval`, or the shards do not have the same numbers of examples.
+    """
+    sizes_a, sizes_b = ([shard.examples for shard in shards] for shards in (shards_a, shards_b))
+    if sizes_a != sizes_b:
+        raise ValueError(f"need the same shards on both sides, got {sizes_a} and {sizes_b} examples")
+    one, other = _leave_one_out(shards_a, score_a), _leave_one_out(shards_b, score_b)
+    difference = _LeftOut(one.total - other.total, one.left - other.left, one.sizes)
+    return _jackknife(difference, level=level)
+
+
+def chance_level(stats: TaskStatistics, *, name: ScoreName, k_min: float, k_max: float, level: float = 0.95) -> Chance:
+    """What a score would be if the labels had been shuffled among the examples, without shuffling them.
+
+    Every score is affine in one energy of the labels, whose mean and variance over all permutations are
+    known exactly; quantile and p-value come from the Pearson type III (shifted gamma) law with these and the
+    skewness that `shuffled_energy` gives.
+
+    Args:
+        stats: statistics of the task's features.
+        name: which score.
+        k_min: ideal kernel value of a different-class pair.
+        k_max: ideal kernel value of a same-class pair.
+        level: where the quantile is taken, in (0, 1).
+
+    Returns:
+        ``p_value`` is 1.0 where the score does not depend on the labels.
+
+    Raises:
+        ValueError: the score is undefined for these statistics, there are fewer than four examples, or
+            ``level`` is not in (0, 1).
+    """
+    _check_level(level)
+    score = score_by_name(name, stats, k_min=k_min, k_max=k_max)
+    if stats.examples < 4:
+        raise ValueError(f"undefined: a chance level needs 4 examples, got {stats.examples}")
+    slope = energy_slope(name, stats, k_min=k_min, k_max=k_max)
+    energy = shuffled_energy(centre(stats), _weights(name, stats.examples))
+    mean, deviation = score + slope * (energy.mean - energy.observed), slope * math.sqrt(energy.variance)
+    if deviation <= 1e-14:
+        return Chance(mean, mean, 1.0)
+    law = pearson3(energy.skewness, loc=mean, scale=deviation)
+    return Chance(mean, float(law.ppf(level)), float(law.sf(score)))
+
+
+def _weights(name: ScoreName, examples: int) -> Weights:
+    if name == "centred_alignment":
+        twice = 2.0 / (examples - 2.0)
+        return Weights(projection=-2.0 * twice, unit=twice)
+    return Weights(projection=2.0, unit=0.0)
+
+
+class _LeftOut(NamedTuple):
+    """A score of all examples, of all but each shard, and the number of examples of each shard."""
+
+    total: float
+    left: NDArray[np.float64]
+    sizes: NDArray[np.float64]
+
+
+def _leave_one_out(shards: Sequence[TaskStatistics], score: Score) -> _LeftOut:
+    filled = [shard for shard in shards if shard.examples > 0]
+    if len(filled) < 2:
+        raise ValueError(f"an interval needs two shards with examples, got {len(filled)} of {len(shards)}")
+    total = merge(filled)
+    left = np.array([score(total.subtract(shard)) for shard in filled])
+    return _LeftOut(score(total), left, np.array([shard.examples for shard in filled], np.float64))
+
+
+def _jackknife(values: _LeftOut, *, level: float) -> Interval:
+    _check_level(level)
+    shares = values.sizes.sum() / values.sizes
+    pseudo = shares * values.total - (shares - 1.0) * values.left
+    middle = len(pseudo) * values.total - float((1.0 - 1.0 / shares) @ values.left)
+    error = math.sqrt(float(np.mean((pseudo - middle) ** 2 / (shares - 1.0))))
+    reach = float(t.ppf(0.5 + level / 2.0, len(pseudo) - 1)) * error
+    return Interval(values.total, values.total - reach, values.total + reach, error)
+
+
+def _check_level(level: float) -> None:
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must be in (0, 1), got {level}")

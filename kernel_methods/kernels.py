@@ -1,0 +1,90 @@
+"""Names and arithmetic of the kernels, the objectives and the scores; free of torch and NumPy."""
+
+import math
+from typing import Literal, assert_never
+
+Activation = Literal["relu", "tanh", "sigmoid"]
+Pooling = Literal["none", "average", "average-2x2", "average-4x4"]
+
+ObjectiveName = Literal[
+    "alignment",
+    "upper_triangle_alignment",
+    "centred_alignment",
+    "negative_mean_squared_error",
+    "raw",
+    "contrastive",
+    "contrastive_per_anchor",
+    "prototype",
+    "alignment_neo",
+    "negative_mean_squared_error_neo",
+    "raw_neo",
+    "contrastive_neo",
+]
+
+ScoreName = Literal[
+    "alignment",
+    "upper_triangle_alignment",
+    "centred_alignment",
+    "negative_mean_squared_error",
+    "raw",
+]
+
+
+def attainable_k_min(activation: Activation) -> float:
+    """Smallest kernel value that two unit feature vectors of this activation can reach.
+
+    The bound is for one pair: relu and sigmoid give vectors without negative entries (0), tanh gives any
+    direction (-1). With C classes the mean over different-class pairs is at least -1 / (C - 1), so -1 is
+    reached by all pairs for two classes only.
+
+    Returns:
+        0.0 or -1.0.
+    """
+    match activation:
+        case "relu" | "sigmoid":
+            return 0.0
+        case "tanh":
+            return -1.0
+        case _:
+            assert_never(activation)
+
+
+def pooling_grid(pooling: Pooling) -> int:
+    """Side of the grid that a pooling leaves of each channel; 0 where nothing is pooled."""
+    match pooling:
+        case "none":
+            return 0
+        case "average":
+            return 1
+        case "average-2x2":
+            return 2
+        case "average-4x4":
+            return 4
+        case _:
+            assert_never(pooling)
+
+
+def pooled_features(shape: tuple[int, ...], pooling: Pooling) -> int:
+    """Number of features d of an output, after pooling and flattening.
+
+    Args:
+        shape: shape of one output, batch left out: (d,) or (c, h, w).
+        pooling: "none" flattens; the others leave 1, 4 or 16 averages of each channel.
+
+    Raises:
+        ValueError: ``shape`` is empty or has a side below 1, or it is to be pooled and is not (c, h, w).
+    """
+    if not shape or min(shape) < 1:
+        raise ValueError(f"an output needs at least one side and every side >= 1, got shape {shape}")
+    grid = pooling_grid(pooling)
+    if grid == 0:
+        return math.prod(shape)
+    if len(shape) != 3:
+        raise ValueError(f"pooling {pooling!r} needs an output (c, h, w), got {shape}; use 'none' for flat outputs")
+    return shape[0] * grid * grid
+
+
+def check_kernel_range(*, k_min: float, k_max: float) -> None:
+    """Raises ValueError unless both are finite and ``k_min < k_max``."""
+    if not (math.isfinite(k_min) and math.isfinite(k_max) and k_min < k_max):
+        raise ValueError(f"need finite k_min < k_max, got k_min={k_min} and k_max={k_max}")
