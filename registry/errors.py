@@ -204,6 +204,14 @@ class StorageFullError(ZooError):
     status = 507
 
 
+class StorageError(ZooError):
+    """The database or the object store failed in a way that nobody foresaw."""
+
+    code = "storage_failed"
+    title = "Storage failed"
+    status = 500
+
+
 class BusyError(ZooError):
     """The service has more work than it can take now; try again later."""
 

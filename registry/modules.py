@@ -106,6 +106,20 @@ class ModuleService:
         with self._begin() as work:
             return self.record(work, name, checked)
 
+    def rehearse(self, name: ModuleName, blob: Digest) -> ModuleManifest:
+        """Everything `publish` checks, and nothing kept. Raises what `publish` would."""
+        checked = self.check(blob)
+        with self._begin() as work:
+            if work.modules.find(name, Selector(digest=blob)) is None:
+                _require_below(work, checked.manifest)
+        return checked.manifest
+
+    def discard(self, blob: Digest) -> None:
+        """Delete bytes, unless a module or a dataset is made of them; no error when they are gone already."""
+        with self._begin() as work:
+            if not work.modules.by_digest(blob) and work.datasets.get(blob, owner=None) is None:
+                self._blobs.delete(blob)
+
     def record(self, work: UnitOfWork, name: ModuleName, checked: CheckedFile) -> Published:
         """Record a checked file within a transaction: the next version, or the one with these bytes."""
         version = work.modules.next_version(name)  # from here on nobody else adds one, so what is not found is new

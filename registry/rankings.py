@@ -165,6 +165,7 @@ class QueryState(Frozen):
     answer: Ranking | Reusability | TaskMap | None = None
     partial: Ranking | None = None
     error: str | None = None
+    error_code: str | None = None
     created_at: datetime
 
 

@@ -242,6 +242,7 @@ class Query(Frozen):
     jobs: tuple[int, ...] = ()
     answer: str | None = None
     error: str | None = None
+    error_code: str | None = None
     created_at: datetime
 
 

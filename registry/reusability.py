@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from kernel_methods.kernels import pooled_features
 from kernel_methods.statistics import TaskStatistics, unpack
 from registry.answers import Answerer, gather, parse_answer
-from registry.errors import Fault, InvalidInputError, InvalidNameError, NotFoundError, NotScorableError
+from registry.errors import (
+    Fault,
+    InvalidInputError,
+    InvalidNameError,
+    JobFailedError,
+    NotFoundError,
+    NotScorableError,
+)
 from registry.judging import usual_scores
 from registry.manifest import Role
 from registry.modules import chain_below, find_module
@@ -180,14 +187,14 @@ class ReusabilityService:
         lost = next((job for job in jobs if job.status is not JobStatus.DONE), None)
         if lost is not None:
             error = lost.error or f"job {lost.id} was cancelled"
-            return self._written(query, {"status": QueryStatus.FAILED, "error": error})
+            return self._written(query, _failure(JobFailedError.code, error))
         plan = Plan.model_validate_json(query.plan)
         try:
             with self._begin() as work:
                 evidence = gather(work, plan)
             answer = self._answers.answer(plan, evidence)
         except NotScorableError as error:
-            return self._written(query, {"status": QueryStatus.FAILED, "error": error.detail})
+            return self._written(query, _failure(error.code, error.detail))
         return self._written(query, {"status": QueryStatus.DONE, "answer": answer.model_dump_json()})
 
     def _written(self, query: Query, update: dict[str, str]) -> Query:
@@ -270,6 +277,11 @@ class ReusabilityService:
         return shards
 
 
+def _failure(code: str, error: str) -> dict[str, str]:
+    """What is written down when a query has no answer: the stable code of the error, and its sentence."""
+    return {"status": QueryStatus.FAILED, "error": error, "error_code": code}
+
+
 def _query(work: UnitOfWork, query_id: str, owner: str | None) -> Query:
     """A query whose datasets the caller may know of. Raises NotFoundError."""
     query = work.queries.get(query_id)
@@ -301,6 +313,7 @@ def _told(query: Query, jobs: Sequence[Job], *, partial: Ranking | None = None) 
         answer=parse_answer(query.kind, query.answer) if query.answer else None,
         partial=partial,
         error=query.error,
+        error_code=query.error_code,
         created_at=query.created_at,
     )
 

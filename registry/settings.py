@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from registry.errors import Fault, SettingsError
@@ -54,6 +54,13 @@ class Settings(BaseSettings):
     features_limit: Count = Field(default=2048, description="widest feature map that is scored")
     examples: Count = Field(default=2000, description="examples a score uses when the query does not say")
     json_limit_bytes: Bytes = Field(default=MEBIBYTE, description="largest JSON body")
+
+    @field_validator("home")
+    @classmethod
+    def _check_home(cls, home: Path) -> Path:
+        if "?" in str(home):
+            raise ValueError(f"{home} holds a '?', which a database address cannot; choose another folder")
+        return home
 
     @property
     def database_url(self) -> str:

@@ -127,11 +127,11 @@ def strict_json(text: bytes | str) -> object:
 
 
 def _object_of_distinct_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"key {twice[:200]!r} is there twice")
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"key {key[:200]!r} is there twice")
+        found[key] = value
     return found
 
 
@@ -216,28 +216,29 @@ def header_bytes(metadata: Mapping[str, str], tensors: Mapping[str, StoredTensor
 
 
 def places_of(tensors: Mapping[str, Floats]) -> dict[str, StoredTensor]:
-    """Where each tensor goes: in the order of their names, one after the other."""
+    """Where each tensor goes: one after the other, in the order in which they are given."""
     places, position = {}, 0
-    for name in sorted(tensors):
-        end = position + 4 * tensors[name].size
-        places[name] = StoredTensor("F32", tensors[name].shape, position, end)
+    for name, values in tensors.items():
+        end = position + 4 * values.size
+        places[name] = StoredTensor("F32", values.shape, position, end)
         position = end
     return places
 
 
-def write_values(file: BinaryIO, tensors: Mapping[str, Floats]) -> None:
-    """Write the values of all tensors in the order of `places_of`, little-endian."""
-    for name in sorted(tensors):
-        file.write(np.ascontiguousarray(tensors[name], dtype="<f4").data.cast("B"))
+def write_tensor_file(file: BinaryIO, tensors: Mapping[str, Floats], *, metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file, tensors in the order in which they are given, values little-endian."""
+    file.write(header_bytes(metadata, places_of(tensors)))
+    for values in tensors.values():
+        file.write(np.ascontiguousarray(values, dtype="<f4").reshape(-1).view(np.uint8).data)
 
 
-def read_floats(file: BinaryIO, header: TensorHeader) -> dict[str, Floats]:
-    """All tensors of a checked file as float32 arrays, in the order of their bytes.
+def read_floats(file: BinaryIO, tensors: Mapping[str, StoredTensor], *, data_start: int) -> dict[str, Floats]:
+    """Tensors of a checked file as float32 arrays, in the order in which they are given.
 
     Raises:
         TensorFileError: a tensor is not of dtype F32, or the file ends early.
     """
-    return {name: _read_one(file, name, tensor, header.data_start) for name, tensor in header.tensors.items()}
+    return {name: _read_one(file, name, tensor, data_start) for name, tensor in tensors.items()}
 
 
 def _read_one(file: BinaryIO, name: str, tensor: StoredTensor, data_start: int) -> Floats:

@@ -16,7 +16,7 @@ from registry.tasks import TaskService
 
 @dataclass(frozen=True, slots=True)
 class Zoo:
-    """Everything the doors need. `check_ready` raises ZooError while the service cannot serve."""
+    """Everything the doors need. `check_ready` raises ZooError while the service cannot serve; `close` ends it."""
 
     settings: Settings
     blobs: BlobStore
@@ -27,6 +27,7 @@ class Zoo:
     jobs: JobService
     reusability: ReusabilityService
     check_ready: Callable[[], None]
+    close: Callable[[], None]
 
     @classmethod
     def wire(
@@ -37,6 +38,7 @@ class Zoo:
         clock: Clock,
         settings: Settings,
         check_ready: Callable[[], None],
+        close: Callable[[], None],
     ) -> Self:
         """Connect the services to what they need from outside."""
         modules = ModuleService(begin, blobs, clock, settings)
@@ -53,4 +55,5 @@ class Zoo:
             jobs=JobService(begin, clock, settings, Makers(modules, pipelines, reusability)),
             reusability=reusability,
             check_ready=check_ready,
+            close=close,
         )

@@ -1,0 +1,177 @@
+"""Datasets as two arrays, images and labels, in an npz or a safetensors file; never pickled objects.
+
+Both are read side by side, a few images at a time.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from registry.dataset_formats.candidates import Candidate, DatasetLimits, Finding, Pixels, Source, WrongLabel
+from registry.dataset_formats.labels import NAME_LIMIT, LabelError, label_name
+from registry.errors import InvalidDatasetError, TooLargeError
+
+IMAGE_NAMES = ("images", "image", "x", "data", "img", "imgs", "pixels")
+LABEL_NAMES = ("labels", "label", "y", "target", "targets", "class", "classes")
+CHUNK_BYTES = 4 * 1024 * 1024
+LAYOUT = "images as (n, h, w), (n, h, w, 1 or 3) or (n, 1 or 3, h, w), labels as (n,)"
+
+Values = NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArray:
+    """One array of a file: its type, its shape, and how to read its next bytes, in C order.
+
+    `read` gives exactly as many bytes as it is asked for, or raises InvalidDatasetError.
+    """
+
+    name: str
+    dtype: np.dtype[np.generic]
+    shape: tuple[int, ...]
+    read: Callable[[int], bytes]
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return prod(self.shape[1:]) * self.dtype.itemsize
+
+    def rows(self, count: int) -> Iterator[Values]:
+        """All rows in order, at most ``count`` at a time."""
+        for start in range(0, self.shape[0], count):
+            taken = min(count, self.shape[0] - start)
+            values = np.frombuffer(self.read(taken * self.row_bytes), dtype=self.dtype)
+            yield values.reshape(taken, *self.shape[1:])
+
+
+def open_arrays(
+    arrays: Mapping[str, StoredArray],
+    *,
+    file_format: Literal["npz", "safetensors"],
+    limits: DatasetLimits,
+    labelled: bool,
+) -> Source:
+    """Find images and labels among a file's arrays, and check types, shapes and sizes.
+
+    Raises:
+        InvalidDatasetError: there are no such arrays, or they do not fit each other.
+        TooLargeError: a bound is passed.
+    """
+    images = _one_array(arrays, IMAGE_NAMES)
+    labels = _one_array(arrays, LABEL_NAMES) if labelled else None
+    if images is None or (labelled and labels is None):
+        found = ", ".join(f"{array.name[:60]} {array.shape}" for array in list(arrays.values())[:20])
+        wanted = "arrays named images and labels" if labelled else "an array named images"
+        raise InvalidDatasetError(f"the {file_format} file needs {wanted}, but has: {found or 'none'}")
+    _check_images(images, limits=limits)
+    if labels is not None:
+        _check_labels(labels, count=images.shape[0])
+    return Source(file_format, images.shape[0], _findings(images, labels))
+
+
+def _one_array(arrays: Mapping[str, StoredArray], names: tuple[str, ...]) -> StoredArray | None:
+    by_name = {name.lower(): array for name, array in arrays.items()}
+    return next((by_name[name] for name in names if name in by_name), None)
+
+
+def _check_images(images: StoredArray, *, limits: DatasetLimits) -> None:
+    if images.dtype != np.uint8 and images.dtype.kind != "f":
+        raise InvalidDatasetError(
+            f"array {images.name!r} has dtype {images.dtype}; images are uint8, or floats from 0 to 1"
+        )
+    count, height, width, _ = _image_shape(images)
+    if min(images.shape) < 1:
+        raise InvalidDatasetError(f"array {images.name!r} of shape {images.shape} holds no images")
+    if count > limits.examples:
+        raise TooLargeError(f"the file has {count:,} images; at most {limits.examples:,} are allowed")
+    if height * width > limits.image_pixels:
+        raise TooLargeError(f"images of {height:,} x {width:,} pixels; at most {limits.image_pixels:,} are allowed")
+    if count * images.row_bytes > limits.unpacked_bytes:
+        raise TooLargeError(
+            f"array {images.name!r} takes {count * images.row_bytes:,} bytes; "
+            f"at most {limits.unpacked_bytes:,} are allowed"
+        )
+
+
+def _image_shape(images: StoredArray) -> tuple[int, int, int, int]:
+    """Shape as (n, h, w, c). Raises InvalidDatasetError for another number of dimensions or channels."""
+    shape = images.shape
+    if len(shape) == 3:
+        return (*shape, 1)
+    if len(shape) == 4 and shape[3] in (1, 3):
+        return (shape[0], shape[1], shape[2], shape[3])
+    if len(shape) == 4 and shape[1] in (1, 3):
+        return (shape[0], shape[2], shape[3], shape[1])
+    raise InvalidDatasetError(f"array {images.name!r} has shape {shape}; give {LAYOUT}")
+
+
+def _check_labels(labels: StoredArray, *, count: int) -> None:
+    if labels.shape[:1] != (count,) or prod(labels.shape[1:]) != 1:
+        raise InvalidDatasetError(
+            f"array {labels.name!r} has shape {labels.shape} for {count:,} images; give one label for each, "
+            f"shape ({count},), as whole numbers or texts"
+        )
+    if labels.dtype.kind not in "iubfUS":
+        raise InvalidDatasetError(f"array {labels.name!r} has dtype {labels.dtype}; labels are whole numbers or texts")
+    if labels.dtype.itemsize > 4 * NAME_LIMIT:
+        raise InvalidDatasetError(
+            f"array {labels.name!r} has dtype {labels.dtype}; class names have at most {NAME_LIMIT} characters"
+        )
+
+
+def _findings(images: StoredArray, labels: StoredArray | None) -> Iterator[Finding]:
+    count = max(1, CHUNK_BYTES // max(images.row_bytes, 1))
+    label_chunks = labels.rows(count) if labels is not None else None
+    row = 0
+    for chunk in images.rows(count):
+        pixels = _Chunk(images, chunk, first_row=row)
+        names = next(label_chunks).reshape(-1) if label_chunks is not None else [None] * len(chunk)
+        for index, value in enumerate(names):
+            yield _finding(row, value, functools.partial(pixels.image, index), labelled=labels is not None)
+            row += 1
+
+
+def _finding(row: int, value: object, load: Callable[[], Pixels], *, labelled: bool) -> Finding:
+    try:
+        return Candidate(str(row), label_name(value) if labelled else None, load)
+    except LabelError as error:
+        return WrongLabel(str(row), str(error))
+
+
+class _Chunk:
+    """A few images as they are stored; they become pixels once one of them is asked for."""
+
+    def __init__(self, images: StoredArray, stored: Values, *, first_row: int) -> None:
+        self._images, self._stored, self._first_row = images, stored, first_row
+
+    def image(self, index: int) -> Pixels:
+        """One image. Shape (h, w, c), uint8."""
+        pixels: Pixels = self._pixels[index]
+        return pixels
+
+    @functools.cached_property
+    def _pixels(self) -> Pixels:
+        stored = self._stored
+        height, width, channels = _image_shape(self._images)[1:]
+        if stored.ndim == 4 and stored.shape[1:] != (height, width, channels):
+            stored = stored.transpose(0, 2, 3, 1)
+        return self._levels(stored).reshape(-1, height, width, channels)
+
+    def _levels(self, stored: Values) -> Pixels:
+        """Pixel values 0 to 255; floats must lie in [0, 1]."""
+        if stored.dtype == np.uint8:
+            return np.asarray(stored, dtype=np.uint8)
+        values = stored.astype(np.float64)
+        low, high = float(values.min()), float(values.max())
+        if not (low >= 0 and high <= 1):
+            rows = f"{self._first_row} to {self._first_row + len(stored) - 1}"
+            raise InvalidDatasetError(
+                f"the images of rows {rows} have values from {low:g} to {high:g}; "
+                "scale floats to [0, 1], or give uint8 from 0 to 255"
+            )
+        return np.rint(values * 255).astype(np.uint8)

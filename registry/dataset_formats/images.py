@@ -1,0 +1,101 @@
+"""One image file to pixels: a short list of formats, measured before it is decoded, brought to grey or rgb."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from registry.dataset_formats.candidates import BrokenImageError, Pixels
+from registry.errors import TooLargeError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM")
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"}
+)
+ACCEPTED = "PNG, JPEG, WebP, BMP, GIF or PNM"
+GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
+ORIENTATION = 0x0112
+
+_DECODING_ERRORS = (
+    OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, KeyError, AttributeError, OverflowError,
+    ZeroDivisionError, NotImplementedError, AssertionError, struct.error, zlib.error, UserWarning,
+)  # fmt: skip
+"""What decoders raise for files that are damaged, or that were made to be."""
+
+
+def looks_like_image(head: bytes) -> bool:
+    """Whether a file's first bytes are those of one of the image formats."""
+    return (
+        head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a"))
+        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+        or (head[:2] == b"BM" and head[6:10] == b"\0\0\0\0")
+        or (head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace())
+    )
+
+
+def decode_image(data: bytes, *, item: str, pixel_limit: int) -> Pixels:
+    """Decode one image file.
+
+    Only the first frame of a moving picture counts. The orientation that cameras note is applied. What is
+    transparent lies on white. Grey images, 16-bit ones too, stay grey; palettes and CMYK become rgb.
+
+    Args:
+        data: the file.
+        item: its name, for errors.
+        pixel_limit: most pixels, told from the header before anything is decoded.
+
+    Returns:
+        Shape (h, w, c), uint8, c 1 or 3.
+
+    Raises:
+        TooLargeError: the header names more pixels than the limit.
+        BrokenImageError: the file is cut off, damaged, or of another format.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_pixels(image.size, item=item, pixel_limit=pixel_limit)
+            image.load()
+            return _pixels(_upright(image))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise TooLargeError(f"image {item!r} is too large to decode: {error}; make it smaller") from error
+    except UnidentifiedImageError as error:
+        raise BrokenImageError(f"is no image that can be read; use {ACCEPTED}") from error
+    except _DECODING_ERRORS as error:
+        raise BrokenImageError(f"cannot be decoded: {str(error)[:200]}") from error
+
+
+def _check_pixels(size: tuple[int, int], *, item: str, pixel_limit: int) -> None:
+    width, height = size
+    if width * height > pixel_limit:
+        raise TooLargeError(
+            f"image {item!r} has {height:,} x {width:,} pixels; at most {pixel_limit:,} are allowed, make it smaller"
+        )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn an image as its camera noted; a note that cannot be read counts as none."""
+    try:
+        turned = image.getexif().get(ORIENTATION, 1) != 1
+    except _DECODING_ERRORS:
+        return image
+    return ImageOps.exif_transpose(image) if turned else image
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    if image.mode == "F":
+        raise BrokenImageError("has floating-point pixels; save it with 8 bits a channel")
+    if image.mode.startswith("I"):
+        levels = np.asarray(image).astype(np.int64)
+        return (np.clip(levels, 0, 65535) // 257).astype(np.uint8)[:, :, None]
+    flat = _on_white(image) if image.has_transparency_data else image
+    if image.mode in GREY_MODES:
+        return np.array(flat.convert("L"))[:, :, None]
+    return np.array(flat.convert("RGB"))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """An image with transparent parts, laid on white."""
+    layered = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)

@@ -1,0 +1,1 @@
+"""How things are kept: records in SQL, bytes under their digest."""

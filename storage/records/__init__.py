@@ -1,0 +1,1 @@
+"""All SQL of the zoo, a file a noun."""

@@ -1,0 +1,132 @@
+"""The queue of work in SQL: the one durable truth about it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydantic import TypeAdapter
+from sqlalchemy import ColumnElement, select, update
+
+from registry.records import Job, JobStatus, Page, Progress
+from registry.work import JobResult, Work, WorkKind
+from storage.cursors import beyond, read_cursor, write_cursor
+from storage.tables import JobRow
+from storage.transaction import Transaction
+
+OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
+WORK: TypeAdapter[Work] = TypeAdapter(Work)
+RESULT: TypeAdapter[JobResult] = TypeAdapter(JobResult)
+
+
+class SqlJobRecords:
+    """The queue of work."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        """Args: transaction: the one all records of a unit of work share."""
+        self._transaction = transaction
+
+    def submit(self, work: Work, *, owner: str, at: datetime) -> Job:
+        """Queue work."""
+        new = self._transaction.insert(JobRow).values(
+            kind=work.kind,
+            owner=owner,
+            status=JobStatus.QUEUED,
+            work=work.model_dump_json(),
+            attempt=0,
+            progress=Progress().model_dump_json(),
+            created_at=at,
+        )
+        job_id = self._transaction.changed(new.returning(JobRow.id))[0][0]
+        return Job(id=job_id, status=JobStatus.QUEUED, work=work, created_at=at)
+
+    def get(self, job_id: int) -> Job | None:
+        """One job."""
+        row = self._transaction.first(select(JobRow).where(JobRow.id == job_id))
+        return None if row is None else _job(row[0])
+
+    def list(self, *, kind: WorkKind | None, status: JobStatus | None, limit: int, cursor: str | None) -> Page[Job]:
+        """Newest first."""
+        wanted = select(JobRow).order_by(JobRow.id.desc()).limit(limit + 1)
+        if kind is not None:
+            wanted = wanted.where(JobRow.kind == kind)
+        if status is not None:
+            wanted = wanted.where(JobRow.status == status)
+        if cursor is not None:
+            wanted = wanted.where(beyond([JobRow.id], read_cursor(cursor, "jobs", [int]), descending=True))
+        jobs = [_job(row) for (row,) in self._transaction.rows(wanted)]
+        more = write_cursor("jobs", [jobs[limit - 1].id]) if len(jobs) > limit else None
+        return Page(items=tuple(jobs[:limit]), next_cursor=more)
+
+    def claim(self, kinds: Sequence[WorkKind], *, worker: str, at: datetime, lease_expires_at: datetime) -> Job | None:
+        """Give the oldest free job (queued, or with a lease that ran out) to a worker, in one statement.
+
+        Workers ask often and mostly in vain: whether there is anything at all is read first, without the lock.
+        """
+        oldest = select(JobRow.id).where(_free(at), JobRow.kind.in_(kinds)).order_by(JobRow.id).limit(1)
+        if self._transaction.first(oldest) is None:
+            return None
+        claim = update(JobRow).where(JobRow.id == oldest.with_for_update(skip_locked=True).scalar_subquery())
+        held = claim.values(
+            status=JobStatus.RUNNING,
+            worker=worker,
+            attempt=JobRow.attempt + 1,
+            lease_expires_at=lease_expires_at,
+        )
+        rows = self._transaction.changed(held.returning(JobRow.id))
+        return self.get(rows[0][0]) if rows else None
+
+    def renew(self, job_id: int, *, attempt: int, progress: Progress, lease_expires_at: datetime) -> bool:
+        """Keep the lease and say how far it is; False when another attempt holds the job, or it has ended."""
+        held = update(JobRow).where(JobRow.id == job_id, JobRow.attempt == attempt, JobRow.status == JobStatus.RUNNING)
+        renewed = held.values(lease_expires_at=lease_expires_at, progress=progress.model_dump_json())
+        return bool(self._transaction.changed(renewed.returning(JobRow.id)))
+
+    def end(
+        self,
+        job_id: int,
+        *,
+        attempt: int | None,
+        status: JobStatus,
+        result: JobResult | None,
+        error: str | None,
+        at: datetime,
+    ) -> bool:
+        """End a job that is held by this attempt (None: whoever holds it, or nobody); False when it is not."""
+        ended = update(JobRow).where(JobRow.id == job_id, *_held(attempt))
+        values = ended.values(
+            status=status,
+            result=None if result is None else result.model_dump_json(),
+            error=error,
+            lease_expires_at=None,
+            finished_at=at,
+        )
+        return bool(self._transaction.changed(values.returning(JobRow.id)))
+
+
+def _free(at: datetime) -> ColumnElement[bool]:
+    """Whether a worker may take a job at this moment."""
+    lapsed = (JobRow.status == JobStatus.RUNNING) & (JobRow.lease_expires_at < at)
+    return (JobRow.status == JobStatus.QUEUED) | lapsed
+
+
+def _held(attempt: int | None) -> list[ColumnElement[bool]]:
+    """Whether an attempt holds a job; without one, whether the job has not ended."""
+    if attempt is None:
+        return [JobRow.status.in_(OPEN)]
+    return [JobRow.status == JobStatus.RUNNING, JobRow.attempt == attempt]
+
+
+def _job(row: JobRow) -> Job:
+    """The job of a row."""
+    return Job(
+        id=row.id,
+        status=JobStatus(row.status),
+        work=WORK.validate_json(row.work),
+        attempt=row.attempt,
+        worker=row.worker,
+        lease_expires_at=row.lease_expires_at,
+        progress=Progress.model_validate_json(row.progress),
+        result=None if row.result is None else RESULT.validate_json(row.result),
+        error=row.error,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+    )

@@ -1,0 +1,156 @@
+"""Searching modules in SQL: the newest version of each that is not yanked, a page at a time, and counts of them."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from registry.errors import Fault, InvalidInputError
+from registry.records import Facet, ModuleSearch, Page, PublishedModule
+from storage.cursors import Column, Key, beyond, read_cursor, write_cursor
+from storage.tables import ModuleRow, VersionRow, WordRow
+from storage.transaction import Transaction
+
+TAG, CLASS = "tag", "class"
+LONGEST_WORDS = 1000
+_SHAPE = re.compile(r"[0-9]+(,[0-9]+)*")
+_TYPE = re.compile(r"([a-z0-9]*)\[([0-9,]+)\]")
+
+Found = tuple[str, str | None, str, str, datetime, int]
+BY_NAME: tuple[tuple[Column, ...], tuple[type[Key], ...]] = (
+    (ModuleRow.namespace, ModuleRow.name),
+    (str, str),
+)
+BY_TIME: tuple[tuple[Column, ...], tuple[type[Key], ...]] = (
+    (VersionRow.published_at, ModuleRow.id),
+    (datetime, int),
+)
+
+
+class ModuleFinder:
+    """Searches over the newest version, not yanked, of each module."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        """Args: transaction: where to read."""
+        self._transaction = transaction
+
+    def search(self, query: ModuleSearch, *, limit: int, cursor: str | None) -> Page[PublishedModule]:
+        """One page. Raises InvalidInputError for a bad cursor, shape or text."""
+        descending = query.sort.startswith("-")
+        by_name = query.sort.endswith("name")
+        columns, kinds = BY_NAME if by_name else BY_TIME
+        wanted = _found().where(*_conditions(query))
+        if cursor is not None:
+            keys = read_cursor(cursor, query.sort, kinds)
+            wanted = wanted.where(beyond(columns, keys, descending=descending))
+        wanted = wanted.order_by(*(column.desc() if descending else column for column in columns))
+        rows = self._transaction.rows(wanted.limit(limit + 1))
+        more = _cursor_after(rows[limit - 1], query.sort, by_name=by_name) if len(rows) > limit else None
+        return Page(items=tuple(_module(row[0], row[1]) for row in rows[:limit]), next_cursor=more)
+
+    def facets(self, query: ModuleSearch) -> dict[str, tuple[Facet, ...]]:
+        """Counts by role, namespace, tag, takes and gives over everything that fits, most frequent first."""
+        conditions = _conditions(query)
+        return {
+            "role": self._count(VersionRow.role, conditions),
+            "namespace": self._count(ModuleRow.namespace, conditions),
+            "tag": self._count_tags(conditions),
+            "takes": self._count(VersionRow.takes, conditions),
+            "gives": self._count(VersionRow.gives, conditions),
+        }
+
+    def _count(
+        self, column: InstrumentedAttribute[str], conditions: Sequence[ColumnElement[bool]]
+    ) -> tuple[Facet, ...]:
+        counted = select(column, func.count()).select_from(VersionRow)
+        counted = counted.join(ModuleRow, ModuleRow.id == VersionRow.module_id).where(*conditions)
+        return self._facets(counted.group_by(column).order_by(func.count().desc(), column))
+
+    def _count_tags(self, conditions: Sequence[ColumnElement[bool]]) -> tuple[Facet, ...]:
+        counted = select(WordRow.word, func.count()).select_from(WordRow)
+        counted = counted.join(VersionRow, VersionRow.id == WordRow.version_id)
+        counted = counted.join(ModuleRow, ModuleRow.id == VersionRow.module_id)
+        counted = counted.where(WordRow.kind == TAG, *conditions)
+        return self._facets(counted.group_by(WordRow.word).order_by(func.count().desc(), WordRow.word))
+
+    def _facets(self, counted: Select[str, int]) -> tuple[Facet, ...]:
+        return tuple(Facet(value=value, count=count) for value, count in self._transaction.rows(counted))
+
+
+def read_module(row: Row[str, str | None]) -> PublishedModule:
+    """The module of a row: its record, and whether it is yanked, which is all that can change."""
+    return _module(row[0], row[1])
+
+
+def searchable(text: str) -> str:
+    """Text as it is compared without regard to case; PostgreSQL keeps no zero bytes."""
+    return text.casefold().replace("\0", "")
+
+
+def _module(record: str, yanked: str | None) -> PublishedModule:
+    module = PublishedModule.model_validate_json(record)
+    return module if yanked is None else module.model_copy(update={"yanked": yanked})
+
+
+def _found() -> Select[*Found]:
+    """What a search reads of each module: its newest version, and what pages are cut by."""
+    found = select(
+        VersionRow.record,
+        VersionRow.yanked,
+        ModuleRow.namespace,
+        ModuleRow.name,
+        VersionRow.published_at,
+        ModuleRow.id,
+    )
+    return found.join(ModuleRow, ModuleRow.id == VersionRow.module_id)
+
+
+def _cursor_after(row: Row[*Found], sort: str, *, by_name: bool) -> str:
+    _, _, namespace, name, published_at, module_id = row
+    return write_cursor(sort, (namespace, name) if by_name else (published_at, module_id))
+
+
+def _conditions(query: ModuleSearch) -> list[ColumnElement[bool]]:
+    """What must hold of a version and its module. Raises InvalidInputError."""
+    conditions = [VersionRow.version == ModuleRow.newest]
+    if query.role is not None:
+        conditions.append(VersionRow.role == query.role)
+    if query.namespace is not None:
+        conditions.append(ModuleRow.namespace == query.namespace)
+    if query.tag is not None:
+        conditions.append(_has_word(TAG, query.tag))
+    if query.task is not None:
+        conditions.append((VersionRow.data == query.task) | _has_word(CLASS, query.task))
+    if query.takes is not None:
+        conditions.append(_has_type(VersionRow.takes, query.takes, "takes"))
+    if query.gives is not None:
+        conditions.append(_has_type(VersionRow.gives, query.gives, "gives"))
+    if query.q:
+        conditions.append(_has_text(query.q))
+    return conditions
+
+
+def _has_word(kind: str, word: str) -> ColumnElement[bool]:
+    """Whether a version has a tag or a class, exactly."""
+    return VersionRow.id.in_(select(WordRow.version_id).where(WordRow.kind == kind, WordRow.word == word))
+
+
+def _has_text(text: str) -> ColumnElement[bool]:
+    """Whether names, description or tags hold a text, whatever its case. Raises InvalidInputError."""
+    if len(text) > LONGEST_WORDS:
+        detail = f"q has {len(text)} characters; search for at most {LONGEST_WORDS}"
+        raise InvalidInputError(detail, faults=[Fault("/q", detail)])
+    return VersionRow.search_text.contains(searchable(text), autoescape=True)
+
+
+def _has_type(column: InstrumentedAttribute[str], text: str, field: str) -> ColumnElement[bool]:
+    """Whether a tensor type is ``3,32,32`` or ``float32[3,32,32]``. Raises InvalidInputError for other text."""
+    compact = text.replace(" ", "")
+    typed = _TYPE.fullmatch(compact)
+    dtype, shape = (typed[1], typed[2]) if typed else ("", compact)
+    if not _SHAPE.fullmatch(shape):
+        detail = f"{field} {text[:100]!r} is not a shape; write it as 3,32,32 or float32[3,32,32]"
+        raise InvalidInputError(detail, faults=[Fault(f"/{field}", detail)])
+    return column == f"{dtype}[{shape}]" if dtype else column.endswith(f"[{shape}]", autoescape=True)

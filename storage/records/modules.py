@@ -1,0 +1,243 @@
+"""Modules, versions and aliases in SQL."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import chain
+
+from sqlalchemy import ColumnElement, Row, Select, case, delete, select, update
+
+from registry.architectures.contracts import TensorType
+from registry.errors import NotFoundError
+from registry.names import LATEST, Digest, ModuleName, Selector
+from registry.records import Alias, AliasMove, Facet, ModuleSearch, Page, PublishedModule
+from storage.records.module_search import CLASS, TAG, ModuleFinder, read_module, searchable
+from storage.tables import AliasMoveRow, AliasRow, ModuleRow, VersionRow, WordRow
+from storage.transaction import Transaction, chunks
+
+
+class SqlModuleRecords:
+    """Modules, versions, aliases. A module's row is its lock: whoever numbers a version holds it."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        """Args: transaction: the one all records of a unit of work share."""
+        self._transaction = transaction
+        self._finder = ModuleFinder(transaction)
+
+    def next_version(self, name: ModuleName) -> int:
+        """The number the next version takes; nobody else is given it unless this transaction fails.
+
+        The number is used up by `add`. From here on no other version of the module can appear, so what is
+        looked up after this holds until the transaction ends.
+        """
+        return self._hold(name, last_version=0)[1] + 1
+
+    def add(self, module: PublishedModule) -> None:
+        """Record a version. Raises ConflictError when the module has its number or its bytes already."""
+        name = ModuleName(module.namespace, module.name)
+        module_id, _ = self._hold(name, last_version=module.version)
+        new = self._transaction.insert(VersionRow).values(
+            module_id=module_id,
+            version=module.version,
+            digest=module.digest,
+            below=module.below,
+            role=module.role,
+            takes=_type_text(module.takes),
+            gives=_type_text(module.gives),
+            data=None if module.task is None else module.task.data,
+            search_text=_search_text(module),
+            published_at=module.published_at,
+            yanked=module.yanked,
+            record=module.model_dump_json(exclude={"yanked"}),
+        )
+        version_id = self._transaction.changed(new.returning(VersionRow.id))[0][0]
+        self._add_words(version_id, module)
+        self._set_newest(module_id)
+
+    def find(self, name: ModuleName, selector: Selector) -> PublishedModule | None:
+        """One version by number, digest or alias; `latest` is the newest that is not yanked."""
+        row = self._transaction.first(_selected(selector).where(*_named(name)))
+        return None if row is None else read_module(row)
+
+    def by_digest(self, digest: Digest) -> tuple[PublishedModule, ...]:
+        """Every version with these bytes, oldest first."""
+        return self._read(_versions().where(VersionRow.digest == digest).order_by(VersionRow.id))
+
+    def versions(self, name: ModuleName) -> tuple[PublishedModule, ...]:
+        """All versions, newest first."""
+        return self._read(_versions().where(*_named(name)).order_by(VersionRow.version.desc()))
+
+    def search(self, query: ModuleSearch, *, limit: int, cursor: str | None) -> Page[PublishedModule]:
+        """The newest version, not yanked, of each module that fits. Raises InvalidInputError for a bad cursor."""
+        return self._finder.search(query, limit=limit, cursor=cursor)
+
+    def facets(self, query: ModuleSearch) -> dict[str, tuple[Facet, ...]]:
+        """Counts by role, namespace, tag, takes and gives over everything that fits."""
+        return self._finder.facets(query)
+
+    def newest(self, roles: Sequence[str]) -> tuple[PublishedModule, ...]:
+        """The newest version, not yanked, of every module with one of these roles, by name."""
+        newest = _versions().where(VersionRow.version == ModuleRow.newest, VersionRow.role.in_(roles))
+        return self._read(newest.order_by(ModuleRow.namespace, ModuleRow.name))
+
+    def standing_on(self, digest: Digest) -> tuple[PublishedModule, ...]:
+        """Versions whose `below` is this digest, oldest first."""
+        return self._read(_versions().where(VersionRow.below == digest).order_by(VersionRow.id))
+
+    def set_yanked(self, name: ModuleName, version: int, reason: str | None) -> None:
+        """Yank a version, or take it back with None. Raises NotFoundError."""
+        module_id = self._held(name, version)
+        marked = update(VersionRow).where(VersionRow.module_id == module_id, VersionRow.version == version)
+        self._transaction.change(marked.values(yanked=reason))
+        self._set_newest(module_id)
+
+    def delete(self, name: ModuleName, version: int) -> None:
+        """Remove the record of a version; its number is not given again.
+
+        Raises:
+            NotFoundError: there is no such version.
+            ConflictError: an alias points at it.
+        """
+        module_id = self._held(name, version)
+        gone = delete(VersionRow).where(VersionRow.module_id == module_id, VersionRow.version == version)
+        self._transaction.change(gone)
+        self._set_newest(module_id)
+
+    def alias(self, name: ModuleName, alias: str) -> Alias | None:
+        """Where an alias points."""
+        row = self._transaction.first(_aliases(name).where(AliasRow.alias == alias))
+        return None if row is None else _alias(row)
+
+    def aliases(self, name: ModuleName) -> tuple[Alias, ...]:
+        """All aliases of a module, by name."""
+        return tuple(_alias(row) for row in self._transaction.rows(_aliases(name).order_by(AliasRow.alias)))
+
+    def move_alias(self, name: ModuleName, alias: Alias, *, at: datetime) -> bool:
+        """Set an alias if its stored revision is ``alias.revision - 1`` (0: not there); False if it is not.
+
+        Raises:
+            NotFoundError: the module has no such version.
+        """
+        module_id = self._held(name, alias.version)
+        if not self._swap_alias(module_id, alias):
+            return False
+        move = self._transaction.insert(AliasMoveRow).values(
+            module_id=module_id,
+            alias=alias.alias,
+            revision=alias.revision,
+            version=alias.version,
+            moved_at=at,
+        )
+        self._transaction.change(move)
+        return True
+
+    def alias_history(self, name: ModuleName, alias: str) -> tuple[AliasMove, ...]:
+        """All moves of an alias, oldest first."""
+        moves = select(AliasMoveRow.revision, AliasMoveRow.version, AliasMoveRow.moved_at)
+        moves = moves.join(ModuleRow, ModuleRow.id == AliasMoveRow.module_id)
+        moves = moves.where(*_named(name), AliasMoveRow.alias == alias).order_by(AliasMoveRow.revision)
+        return tuple(
+            AliasMove(revision=revision, version=version, moved_at=moved_at)
+            for revision, version, moved_at in self._transaction.rows(moves)
+        )
+
+    def _read(self, wanted: Select[str, str | None]) -> tuple[PublishedModule, ...]:
+        return tuple(read_module(row) for row in self._transaction.rows(wanted))
+
+    def _hold(self, name: ModuleName, *, last_version: int) -> tuple[int, int]:
+        """Row and highest number of a module, new or not, locked; the number is raised to at least this one."""
+        new = self._transaction.insert(ModuleRow).values(
+            namespace=name.namespace, name=name.name, last_version=last_version
+        )
+        higher = case((ModuleRow.last_version < last_version, last_version), else_=ModuleRow.last_version)
+        held = new.on_conflict_do_update(
+            index_elements=[ModuleRow.namespace, ModuleRow.name], set_={"last_version": higher}
+        )
+        row = self._transaction.changed(held.returning(ModuleRow.id, ModuleRow.last_version))[0]
+        return row[0], row[1]
+
+    def _held(self, name: ModuleName, version: int) -> int:
+        """Row of a module that has this version, locked. Raises NotFoundError."""
+        module = select(ModuleRow.id).where(*_named(name)).with_for_update()
+        for (module_id,) in self._transaction.changed(module):
+            wanted = select(VersionRow.id).where(VersionRow.module_id == module_id, VersionRow.version == version)
+            if self._transaction.first(wanted):
+                return module_id
+        raise NotFoundError(f"there is no module {name}@{version}")
+
+    def _set_newest(self, module_id: int) -> None:
+        """Find again which version searches show."""
+        shown = select(VersionRow.version).where(VersionRow.module_id == module_id, VersionRow.yanked.is_(None))
+        newest = shown.order_by(VersionRow.version.desc()).limit(1)
+        self._transaction.change(
+            update(ModuleRow).where(ModuleRow.id == module_id).values(newest=newest.scalar_subquery())
+        )
+
+    def _add_words(self, version_id: int, module: PublishedModule) -> None:
+        """Record what a version is found by, each word once."""
+        classes = () if module.task is None else module.task.classes
+        words = dict.fromkeys(
+            chain(((TAG, tag) for tag in module.tags), ((CLASS, trained.label) for trained in classes))
+        )
+        for some in chunks(words):
+            rows = [{"version_id": version_id, "kind": kind, "word": word} for kind, word in some]
+            self._transaction.change(self._transaction.insert(WordRow).values(rows))
+
+    def _swap_alias(self, module_id: int, alias: Alias) -> bool:
+        """Compare the revision and set the alias, in one statement."""
+        if alias.revision == 1:
+            new = self._transaction.insert(AliasRow).values(
+                module_id=module_id, alias=alias.alias, version=alias.version, revision=1
+            )
+            return bool(self._transaction.changed(new.on_conflict_do_nothing().returning(AliasRow.revision)))
+        seen = update(AliasRow).where(
+            AliasRow.module_id == module_id,
+            AliasRow.alias == alias.alias,
+            AliasRow.revision == alias.revision - 1,
+        )
+        moved = seen.values(version=alias.version, revision=alias.revision)
+        return bool(self._transaction.changed(moved.returning(AliasRow.revision)))
+
+
+def _versions() -> Select[str, str | None]:
+    """Versions with their modules."""
+    return select(VersionRow.record, VersionRow.yanked).join(ModuleRow, ModuleRow.id == VersionRow.module_id)
+
+
+def _named(name: ModuleName) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return ModuleRow.namespace == name.namespace, ModuleRow.name == name.name
+
+
+def _selected(selector: Selector) -> Select[str, str | None]:
+    """The version that a selector means, of any module."""
+    if selector.version is not None:
+        return _versions().where(VersionRow.version == selector.version)
+    if selector.digest is not None:
+        return _versions().where(VersionRow.digest == selector.digest)
+    if selector.alias == LATEST:
+        return _versions().where(VersionRow.version == ModuleRow.newest)
+    pointing = (AliasRow.module_id == VersionRow.module_id) & (AliasRow.version == VersionRow.version)
+    return _versions().join(AliasRow, pointing).where(AliasRow.alias == selector.alias)
+
+
+def _aliases(name: ModuleName) -> Select[str, int, str, int]:
+    """Aliases of a module, each with the digest it points at."""
+    pointed = (AliasRow.module_id == VersionRow.module_id) & (AliasRow.version == VersionRow.version)
+    aliases = select(AliasRow.alias, AliasRow.version, VersionRow.digest, AliasRow.revision)
+    modules = aliases.join(VersionRow, pointed).join(ModuleRow, ModuleRow.id == AliasRow.module_id)
+    return modules.where(*_named(name))
+
+
+def _alias(row: Row[str, int, str, int]) -> Alias:
+    alias, version, digest, revision = row
+    return Alias(alias=alias, version=version, digest=Digest(digest), revision=revision)
+
+
+def _type_text(tensor: TensorType) -> str:
+    """A tensor type as searches and facets write it: ``float32[3,32,32]``."""
+    return f"{tensor.dtype}[{','.join(str(size) for size in tensor.shape)}]"
+
+
+def _search_text(module: PublishedModule) -> str:
+    """Everything that free words are looked for in, without regard to case."""
+    parts = (f"{module.namespace}/{module.name}", module.description, *module.tags)
+    return searchable("\n".join(parts))

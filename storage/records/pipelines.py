@@ -1,0 +1,53 @@
+"""Composed pipelines in SQL."""
+
+from sqlalchemy import select
+
+from registry.names import Digest
+from registry.records import Page, Pipeline
+from storage.cursors import newest_first
+from storage.tables import PipelineModuleRow, PipelineRow
+from storage.transaction import Transaction
+
+
+class SqlPipelineRecords:
+    """Composed pipelines."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        """Args: transaction: the one all records of a unit of work share."""
+        self._transaction = transaction
+
+    def add(self, pipeline: Pipeline) -> None:
+        """Record a pipeline; no error when this id is there already."""
+        new = self._transaction.insert(PipelineRow).values(
+            id=pipeline.id, created_at=pipeline.created_at, record=pipeline.model_dump_json()
+        )
+        if not self._transaction.changed(new.on_conflict_do_nothing().returning(PipelineRow.id)):
+            return
+        parts = [
+            {"pipeline_id": pipeline.id, "position": position, "digest": module.digest}
+            for position, module in enumerate(pipeline.modules)
+        ]
+        if parts:
+            self._transaction.change(self._transaction.insert(PipelineModuleRow).values(parts))
+
+    def get(self, pipeline_id: str) -> Pipeline | None:
+        """One pipeline."""
+        row = self._transaction.first(select(PipelineRow.record).where(PipelineRow.id == pipeline_id))
+        return None if row is None else Pipeline.model_validate_json(row[0])
+
+    def list(self, *, limit: int, cursor: str | None) -> Page[Pipeline]:
+        """Newest first."""
+        return newest_first(
+            self._transaction,
+            select(PipelineRow.record, PipelineRow.created_at, PipelineRow.id),
+            order=(PipelineRow.created_at, PipelineRow.id),
+            page=(limit, cursor),
+            read=Pipeline.model_validate_json,
+        )
+
+    def using(self, digest: Digest) -> tuple[Pipeline, ...]:
+        """Pipelines that hold this module."""
+        holders = select(PipelineModuleRow.pipeline_id).where(PipelineModuleRow.digest == digest)
+        found = select(PipelineRow.record).where(PipelineRow.id.in_(holders))
+        rows = self._transaction.rows(found.order_by(PipelineRow.created_at, PipelineRow.id))
+        return tuple(Pipeline.model_validate_json(record) for (record,) in rows)

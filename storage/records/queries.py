@@ -1,0 +1,45 @@
+"""Questions and their answers in SQL."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select, update
+
+from registry.errors import NotFoundError
+from registry.names import Digest
+from registry.records import Query
+from storage.tables import QueryDataRow, QueryRow
+from storage.transaction import Transaction
+
+
+class SqlQueryRecords:
+    """Questions and their answers, kept so that the same question gets the same bytes."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        """Args: transaction: the one all records of a unit of work share."""
+        self._transaction = transaction
+
+    def add(self, query: Query, *, data: Sequence[Digest]) -> bool:
+        """Record a query about these datasets; False, and no change, when this id is there already."""
+        new = self._transaction.insert(QueryRow).values(id=query.id, record=query.model_dump_json())
+        if not self._transaction.changed(new.on_conflict_do_nothing().returning(QueryRow.id)):
+            return False
+        about = [{"query_id": query.id, "data": digest} for digest in sorted(set(data))]
+        if about:
+            self._transaction.change(self._transaction.insert(QueryDataRow).values(about))
+        return True
+
+    def get(self, query_id: str) -> Query | None:
+        """One query."""
+        row = self._transaction.first(select(QueryRow.record).where(QueryRow.id == query_id))
+        return None if row is None else Query.model_validate_json(row[0])
+
+    def replace(self, query: Query) -> None:
+        """Store the new state of a query. Raises NotFoundError when its id is not there."""
+        state = update(QueryRow).where(QueryRow.id == query.id).values(record=query.model_dump_json())
+        if not self._transaction.changed(state.returning(QueryRow.id)):
+            raise NotFoundError(f"there is no query {query.id!r} any more; ask the question again")
+
+    def remove_data(self, data: Digest) -> None:
+        """Forget every query about this dataset."""
+        about = select(QueryDataRow.query_id).where(QueryDataRow.data == data)
+        self._transaction.change(delete(QueryRow).where(QueryRow.id.in_(about)))

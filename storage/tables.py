@@ -1,0 +1,257 @@
+"""The tables. A row never leaves this package: records are kept whole as JSON text, beside the columns they are
+found by.
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+BIG = BigInteger().with_variant(Integer(), "sqlite")
+"""Eight bytes everywhere; only an INTEGER is a row's own number in SQLite."""
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware moment in UTC; SQLite, which knows no time zones, keeps the UTC clock as text that sorts."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To the database. Raises ValueError for a time without a zone."""
+        del dialect
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone; times are aware and in UTC")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From the database."""
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Table(DeclarativeBase):
+    """What all tables share: how names, numbers and times are kept."""
+
+    metadata = MetaData(naming_convention=NAMES)
+    type_annotation_map = {str: Text(), int: BIG, datetime: UtcTime()}  # noqa: RUF012 - declarative configuration
+
+
+class ModuleRow(Table):
+    """One module. `last_version` is the highest number ever given; `newest` is what searches and `latest` find."""
+
+    __tablename__ = "modules"
+    __table_args__ = (UniqueConstraint("namespace", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    namespace: Mapped[str]
+    name: Mapped[str]
+    last_version: Mapped[int]
+    newest: Mapped[int | None]
+
+
+class VersionRow(Table):
+    """One published version, and what it is searched by. `record` is all of it but `yanked`."""
+
+    __tablename__ = "versions"
+    __table_args__ = (UniqueConstraint("module_id", "version"), UniqueConstraint("module_id", "digest"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    module_id: Mapped[int] = mapped_column(ForeignKey("modules.id"))
+    version: Mapped[int]
+    digest: Mapped[str] = mapped_column(index=True)
+    below: Mapped[str | None] = mapped_column(index=True)
+    role: Mapped[str]
+    takes: Mapped[str]
+    gives: Mapped[str]
+    data: Mapped[str | None]
+    search_text: Mapped[str]
+    published_at: Mapped[datetime]
+    yanked: Mapped[str | None]
+    record: Mapped[str]
+
+
+class WordRow(Table):
+    """A word that a version is found by: a tag, or a class of the task it was trained on."""
+
+    __tablename__ = "version_words"
+    __table_args__ = (Index(None, "kind", "word"),)
+
+    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    word: Mapped[str] = mapped_column(primary_key=True)
+
+
+class AliasRow(Table):
+    """Where an alias points now."""
+
+    __tablename__ = "aliases"
+    __table_args__ = (
+        ForeignKeyConstraint(["module_id", "version"], ["versions.module_id", "versions.version"]),
+        Index(None, "module_id", "version"),
+    )
+
+    module_id: Mapped[int] = mapped_column(primary_key=True)
+    alias: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    revision: Mapped[int]
+
+
+class AliasMoveRow(Table):
+    """One move of an alias; it stays when the version goes."""
+
+    __tablename__ = "alias_moves"
+
+    module_id: Mapped[int] = mapped_column(ForeignKey("modules.id"), primary_key=True)
+    alias: Mapped[str] = mapped_column(primary_key=True)
+    revision: Mapped[int] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    moved_at: Mapped[datetime]
+
+
+class PipelineRow(Table):
+    """One composed pipeline."""
+
+    __tablename__ = "pipelines"
+    __table_args__ = (Index(None, "created_at", "id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    record: Mapped[str]
+
+
+class PipelineModuleRow(Table):
+    """One module of a pipeline."""
+
+    __tablename__ = "pipeline_modules"
+
+    pipeline_id: Mapped[str] = mapped_column(ForeignKey("pipelines.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(index=True)
+
+
+class DatasetRow(Table):
+    """One dataset, however many hold it."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (Index(None, "created_at", "digest"),)
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    record: Mapped[str]
+
+
+class DatasetOwnerRow(Table):
+    """Who holds a dataset."""
+
+    __tablename__ = "dataset_owners"
+
+    dataset: Mapped[str] = mapped_column(ForeignKey("datasets.digest"), primary_key=True)
+    owner: Mapped[str] = mapped_column(primary_key=True, index=True)
+
+
+class TaskRow(Table):
+    """One task; dataset and tasks may go in either order within a transaction."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (Index(None, "created_at", "id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    dataset: Mapped[str] = mapped_column(
+        ForeignKey("datasets.digest", deferrable=True, initially="DEFERRED"), index=True
+    )
+    created_at: Mapped[datetime]
+    record: Mapped[str]
+
+
+class JobRow(Table):
+    """One job. Its number is never given again, so that the oldest is always the lowest."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index(None, "status", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    owner: Mapped[str]
+    status: Mapped[str]
+    work: Mapped[str]
+    attempt: Mapped[int]
+    worker: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]
+    progress: Mapped[str]
+    result: Mapped[str | None]
+    error: Mapped[str | None]
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class StatisticsRow(Table):
+    """Where the statistics of one module on one dataset are."""
+
+    __tablename__ = "kept_statistics"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    module: Mapped[str] = mapped_column(index=True)
+    data: Mapped[str] = mapped_column(index=True)
+    blob: Mapped[str] = mapped_column(index=True)
+    record: Mapped[str]
+
+
+class QueryRow(Table):
+    """One question and its answer."""
+
+    __tablename__ = "queries"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    record: Mapped[str]
+
+
+class QueryDataRow(Table):
+    """A dataset that a query is about."""
+
+    __tablename__ = "query_data"
+
+    query_id: Mapped[str] = mapped_column(ForeignKey("queries.id", ondelete="CASCADE"), primary_key=True)
+    data: Mapped[str] = mapped_column(primary_key=True, index=True)
+
+
+class ChangeRow(Table):
+    """One step in the zoo's history."""
+
+    __tablename__ = "changes"
+
+    serial: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[str]
+    ref: Mapped[str]
+    at: Mapped[datetime]
+
+
+class CounterRow(Table):
+    """The last number given, under a name; whoever raises it holds it until the transaction ends."""
+
+    __tablename__ = "counters"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    last: Mapped[int]

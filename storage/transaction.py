@@ -1,0 +1,74 @@
+"""One transaction: reads that never wait, and writes that take the lock they need."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar, TypeVarTuple
+
+from sqlalchemy import Delete, Insert, Row, Update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.selectable import TypedReturnsRows
+
+from storage.engine import hold_write_lock
+from storage.tables import Table
+from storage.translation import translated
+
+Columns = TypeVarTuple("Columns")
+Value = TypeVar("Value")
+CHUNK = 500
+"""How many values go into one list of a statement; databases bound it."""
+
+Change = Insert | Update | Delete
+OWN_ROWS_ARE_STALE = {"synchronize_session": False, "populate_existing": True}
+"""A transaction remembers no rows: what is read is read from the database."""
+
+
+class Transaction:
+    """Statements of one unit of work. The first write waits for the write lock, where the database has one."""
+
+    def __init__(self, session: Session) -> None:
+        """Args: session: a session that has begun, and that somebody else commits."""
+        self._session = session
+        self._holds_lock = False
+
+    def rows(self, statement: TypedReturnsRows[*Columns]) -> Sequence[Row[*Columns]]:
+        """All rows of a query."""
+        with translated():
+            return self._session.execute(statement, execution_options=OWN_ROWS_ARE_STALE).all()
+
+    def first(self, statement: TypedReturnsRows[*Columns]) -> Row[*Columns] | None:
+        """The first row of a query."""
+        with translated():
+            return self._session.execute(statement, execution_options=OWN_ROWS_ARE_STALE).first()
+
+    def change(self, statement: Change) -> None:
+        """Carry out a change."""
+        self.lock()
+        with translated():
+            self._session.execute(statement, execution_options=OWN_ROWS_ARE_STALE)
+
+    def changed(self, statement: TypedReturnsRows[*Columns]) -> Sequence[Row[*Columns]]:
+        """Carry out a change, or a query that locks its rows; gives the rows it returns."""
+        self.lock()
+        return self.rows(statement)
+
+    def insert(self, table: type[Table]) -> sqlite.Insert | postgresql.Insert:
+        """An insert that may say what happens on a conflict."""
+        if self._session.get_bind().dialect.name == "sqlite":
+            return sqlite.insert(table)
+        return postgresql.insert(table)
+
+    def lock(self) -> None:
+        """Hold the write lock from here on, where the database has one."""
+        if self._holds_lock:
+            return
+        with translated():
+            hold_write_lock(self._session.connection())
+        self._holds_lock = True
+
+
+def chunks(values: Iterable[Value]) -> Iterator[tuple[Value, ...]]:
+    """The values in pieces that fit into one statement."""
+    rest = iter(values)
+    while piece := tuple(islice(rest, CHUNK)):
+        yield piece

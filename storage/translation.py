@@ -1,0 +1,59 @@
+"""Errors of the database and the operating system become errors of the zoo, here and nowhere else."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from registry.errors import BusyError, ConflictError, StorageFullError, ZooError
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+FULL_CODES = frozenset({"SQLITE_FULL", "53100"})
+BUSY_CODES = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "40001", "40P01", "53300", "55P03", "57P03"})
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raises StorageFullError, ConflictError or BusyError for what a database says; anything else passes."""
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise BusyError("every connection to the database is in use; try again in a moment") from error
+    except DBAPIError as error:
+        known = _known(error)
+        if known is None:
+            raise
+        raise known from error
+
+
+@contextmanager
+def disk_translated() -> Iterator[None]:
+    """Raises StorageFullError when the operating system has no room; anything else passes."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise StorageFullError(
+            f"there is no room left to store these bytes ({error.strerror}); free some space, then try again"
+        ) from error
+
+
+def _known(error: DBAPIError) -> ZooError | None:
+    """The zoo's error for one of the database, if it has one."""
+    code = error_code(error)
+    if code in FULL_CODES:
+        return StorageFullError("the database has no room left; free some space, then try again")
+    if isinstance(error, IntegrityError):
+        return ConflictError(f"the record contradicts what is stored already ({error.orig}); read it again")
+    if code in BUSY_CODES or error.connection_invalidated:
+        return BusyError("the database is busy; try again in a moment")
+    return None
+
+
+def error_code(error: DBAPIError) -> str:
+    """The driver's own code: a name with SQLite, five letters and digits with PostgreSQL; empty without one."""
+    name = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None) or ""
+    return "SQLITE_BUSY" if name.startswith("SQLITE_BUSY") else str(name)

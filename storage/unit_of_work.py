@@ -1,0 +1,71 @@
+"""One unit of work: one session, one transaction, all records."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from registry.ports import (
+    Begin,
+    ChangeRecords,
+    DatasetRecords,
+    JobRecords,
+    ModuleRecords,
+    PipelineRecords,
+    QueryRecords,
+    StatisticsRecords,
+    TaskRecords,
+    UnitOfWork,
+)
+from storage.records.changes import SqlChangeRecords
+from storage.records.datasets import SqlDatasetRecords
+from storage.records.jobs import SqlJobRecords
+from storage.records.modules import SqlModuleRecords
+from storage.records.pipelines import SqlPipelineRecords
+from storage.records.queries import SqlQueryRecords
+from storage.records.statistics import SqlStatisticsRecords
+from storage.records.tasks import SqlTaskRecords
+from storage.transaction import Transaction
+from storage.translation import translated
+
+
+class SqlUnitOfWork:
+    """All records within one transaction, which whoever opened it commits.
+
+    Reads never wait. The first change takes the locks it needs: on SQLite the write lock, so that from there on
+    nobody else writes; on PostgreSQL the rows. What was read before the first change may be out of date by then;
+    where that matters, `next_version` first takes the module's lock, and alias and job changes compare and swap.
+    """
+
+    modules: ModuleRecords
+    pipelines: PipelineRecords
+    datasets: DatasetRecords
+    tasks: TaskRecords
+    jobs: JobRecords
+    statistics: StatisticsRecords
+    queries: QueryRecords
+    changes: ChangeRecords
+
+    def __init__(self, session: Session) -> None:
+        """Args: session: a session that has begun."""
+        transaction = Transaction(session)
+        self.modules = SqlModuleRecords(transaction)
+        self.pipelines = SqlPipelineRecords(transaction)
+        self.datasets = SqlDatasetRecords(transaction)
+        self.tasks = SqlTaskRecords(transaction)
+        self.jobs = SqlJobRecords(transaction)
+        self.statistics = SqlStatisticsRecords(transaction)
+        self.queries = SqlQueryRecords(transaction)
+        self.changes = SqlChangeRecords(transaction)
+
+
+def units_of_work(engine: Engine) -> Begin:
+    """Units of work on a database: each commits when its block ends without an error, else nothing happened."""
+
+    @contextmanager
+    def begin() -> Iterator[UnitOfWork]:
+        with translated(), Session(engine) as session, session.begin():
+            yield SqlUnitOfWork(session)
+
+    return begin

@@ -1,0 +1,138 @@
+"""What a worker does, without torch: linear modules run with NumPy, so that services are tested on real scores."""
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import Image
+
+from kernel_methods.statistics import TaskStatistics, pack
+from registry.dataset_file import limits_from, load_arrays
+from registry.manifest import Role
+from registry.module_file import module_bytes, read_tensors
+from registry.names import Digest, ModuleName, ModuleRef
+from registry.records import Job, ModuleSearch, PublishedModule
+from registry.work import ModuleStatistics, ScoreResult, ScoreWork
+from registry.zoo import Zoo
+from tests.builders import module_manifest
+
+OWNER = "ada"
+
+
+def linear_module(seed: int, **changes: object) -> bytes:
+    """A module file: the builders' 64 -> 4 linear input module, with weights drawn by a seed."""
+    draws = np.random.default_rng(seed)
+    tensors = {
+        "1.weight": draws.normal(size=(4, 64)).astype(np.float32),
+        "1.bias": np.zeros(4, dtype=np.float32),
+    }
+    return module_bytes(module_manifest(**changes), tensors)
+
+
+def quadrant_module(*, blind: bool = False) -> bytes:
+    """A module whose four outputs are the brightness of the four quadrants; a blind one sees only the whole."""
+    weight = np.zeros((4, 8, 8), dtype=np.float32)
+    for index in range(4):
+        top, left = 4 * (index // 2), 4 * (index % 2)
+        weight[index, top : top + 4, left : left + 4] = 1.0
+    if blind:
+        weight[:] = 1.0
+    tensors = {"1.weight": weight.reshape(4, 64), "1.bias": np.full(4, 8.0, dtype=np.float32)}
+    return module_bytes(module_manifest(), tensors)
+
+
+def output_module(below: Digest) -> bytes:
+    """A module file: the builders' output module for two classes, standing on a module of four outputs."""
+    tensors = {"2.weight": np.eye(2, 4, dtype=np.float32), "2.bias": np.zeros(2, dtype=np.float32)}
+    return module_bytes(module_manifest(Role.OUTPUT, below=below), tensors)
+
+
+def publish(zoo: Zoo, name: str, data: bytes) -> PublishedModule:
+    """Publish a module file's bytes."""
+    return zoo.modules.publish(ModuleName.parse(name), zoo.blobs.put(data)).module
+
+
+def quadrant_zip(per_class: int = 20, classes: Sequence[str] = ("a", "b", "c", "d")) -> bytes:
+    """A zip of class folders: 8 x 8 grey images, noise with one bright quadrant that is the class."""
+    draws = np.random.default_rng(0)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for index, label in enumerate(classes):
+            top, left = 4 * (index // 2), 4 * (index % 2)
+            for number in range(per_class):
+                pixels = draws.integers(0, 120, size=(8, 8), dtype=np.uint8)
+                pixels[top : top + 4, left : left + 4] += 100
+                archive.writestr(zipfile.ZipInfo(f"{label}/{number:03}.png"), png(pixels))
+    return packed.getvalue()
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """An image as PNG bytes."""
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
+
+
+def add_dataset(zoo: Zoo, data: bytes | None = None) -> Digest:
+    """Upload a dataset and give its digest."""
+    return zoo.datasets.add(zoo.blobs.put(data or quadrant_zip()), owner=OWNER).dataset.digest
+
+
+def work_all(zoo: Zoo) -> list[Job]:
+    """Claim and finish score jobs until there are none."""
+    done = []
+    while (job := zoo.jobs.claim(["score"], worker="numpy")) is not None:
+        assert isinstance(job.work, ScoreWork)
+        result = ScoreResult(statistics=score(zoo, job.work))
+        done.append(zoo.jobs.finish(job.id, attempt=job.attempt, result=result))
+    return done
+
+
+def score(zoo: Zoo, work: ScoreWork) -> tuple[ModuleStatistics, ...]:
+    """Statistics of single-module chains of linear modules."""
+    made = []
+    for chain in work.chains:
+        images, labels = _arrays(zoo, chain[0], work)
+        with zoo.blobs.open(chain[0]) as file:
+            features = _features(images, read_tensors(file))
+        parts = [slice(start, None, work.shards) for start in range(work.shards)]
+        shards = [TaskStatistics.of(features[part], labels[part], classes=len(work.task.classes)) for part in parts]
+        made.append(ModuleStatistics(module=chain[0], blob=zoo.blobs.put(pack(shards)), milliseconds=1.0))
+    return tuple(made)
+
+
+def _arrays(zoo: Zoo, module: Digest, work: ScoreWork) -> tuple[np.ndarray, np.ndarray]:
+    """A task's images as one module wants them, drawn by the seed."""
+    found = next(each for each in _modules(zoo) if each.digest == module)
+    assert found.preprocessing is not None
+    with zoo.blobs.open(work.task.dataset) as file:
+        loaded = load_arrays(
+            file,
+            preprocessing=found.preprocessing,
+            classes=work.task.classes,
+            limits=limits_from(zoo.settings),
+        )
+    order = np.random.default_rng(work.seed).permutation(len(loaded.labels))[: work.examples]
+    return loaded.images[order], loaded.labels[order]
+
+
+def _modules(zoo: Zoo) -> list[PublishedModule]:
+    """Every version of every module."""
+    names = [
+        ModuleName(each.namespace, each.name)
+        for each in zoo.modules.search(ModuleSearch(), limit=200, cursor=None, facets=False).items
+    ]
+    return [
+        zoo.modules.get(ModuleRef.parse(f"{name}@{summary.version}"))
+        for name in names
+        for summary in zoo.modules.overview(name).versions
+    ]
+
+
+def _features(images: np.ndarray, tensors: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Unit features of ReLU outputs; shape (n, 4)."""
+    inputs = (images.astype(np.float64) / 255 - 0.5) / 0.5
+    outputs = inputs.reshape(len(images), -1) @ tensors["1.weight"].T.astype(np.float64) + tensors["1.bias"]
+    active = np.maximum(outputs, 0)
+    return active / np.maximum(np.linalg.norm(active, axis=1, keepdims=True), 1e-12)

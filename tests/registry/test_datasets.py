@@ -1,0 +1,47 @@
+"""Datasets: checked whole, private, removed with all that came of them."""
+
+import pytest
+
+from registry.errors import InvalidDatasetError, NotFoundError
+from registry.zoo import Zoo
+from tests.numpy_worker import OWNER, add_dataset, publish, quadrant_module, quadrant_zip
+
+
+def test_a_dataset_is_described_and_found_by_its_owner_only(zoo: Zoo) -> None:
+    data = add_dataset(zoo)
+    dataset = zoo.datasets.get(data, owner=OWNER)
+    assert (dataset.examples, dataset.classes, dataset.counts) == (80, ("a", "b", "c", "d"), (20, 20, 20, 20))
+    assert (dataset.shape, dataset.same_shape) == ((8, 8, 1), True)
+    with pytest.raises(NotFoundError):
+        zoo.datasets.get(data, owner="eve")
+
+
+def test_bytes_that_are_no_dataset_are_not_kept(zoo: Zoo) -> None:
+    blob = zoo.blobs.put(b"no dataset")
+    with pytest.raises(InvalidDatasetError):
+        zoo.datasets.add(blob, owner=OWNER)
+    with pytest.raises(NotFoundError):
+        zoo.blobs.info(blob)
+
+
+def test_the_bytes_of_a_module_are_kept_when_they_are_no_dataset(zoo: Zoo) -> None:
+    module = publish(zoo, "ada/module", quadrant_module())
+    with pytest.raises(InvalidDatasetError):
+        zoo.datasets.add(module.digest, owner=OWNER)
+    assert zoo.blobs.info(module.digest).size_bytes == module.size_bytes
+
+
+def test_bytes_stay_while_another_owner_holds_them(zoo: Zoo) -> None:
+    data = add_dataset(zoo)
+    assert zoo.datasets.add(zoo.blobs.put(quadrant_zip()), owner="bob").created
+    zoo.datasets.remove(data, owner=OWNER)
+    assert zoo.datasets.get(data, owner="bob").examples == 80
+    zoo.datasets.remove(data, owner="bob")
+    with pytest.raises(NotFoundError):
+        zoo.blobs.info(data)
+
+
+def test_the_same_dataset_is_added_once(zoo: Zoo) -> None:
+    data = add_dataset(zoo)
+    assert not zoo.datasets.add(data, owner=OWNER).created
+    assert len(zoo.datasets.list(owner=OWNER, limit=10, cursor=None).items) == 1

@@ -1,0 +1,114 @@
+"""Publishing, aliases, yanking, deleting, on a real zoo."""
+
+import pytest
+
+from registry.errors import (
+    InvalidManifestError,
+    InvalidModuleFileError,
+    NotFoundError,
+    PreconditionFailedError,
+    ReferencedError,
+    TooLargeError,
+)
+from registry.modules import AliasCondition
+from registry.names import ModuleName, ModuleRef
+from registry.records import ModuleSearch
+from registry.settings import Settings
+from registry.zoo import Zoo
+from storage.wiring import open_zoo
+from tests.builders import digest_of
+from tests.numpy_worker import linear_module, output_module, publish, quadrant_module
+
+NAME = ModuleName("ada", "digits")
+
+
+def test_versions_count_up_and_the_same_bytes_are_published_once(zoo: Zoo) -> None:
+    first = zoo.modules.publish(NAME, zoo.blobs.put(linear_module(1)))
+    again = zoo.modules.publish(NAME, zoo.blobs.put(linear_module(1)))
+    second = zoo.modules.publish(NAME, zoo.blobs.put(linear_module(2)))
+    assert [first.module.version, again.module.version, second.module.version] == [1, 1, 2]
+    assert [first.created, again.created, second.created] == [True, False, True]
+
+
+def test_every_way_of_naming_a_version_finds_it(zoo: Zoo) -> None:
+    module = publish(zoo, "ada/digits", linear_module(1))
+    zoo.modules.set_alias(NAME, "best", 1, condition=AliasCondition(must_be_new=True))
+    for text in ("ada/digits@1", f"ada/digits@{module.digest}", "ada/digits@best", "ada/digits@latest", "ada/digits"):
+        assert zoo.modules.get(ModuleRef.parse(text)) == module
+
+
+def test_bytes_that_are_no_module_are_refused(zoo: Zoo) -> None:
+    with pytest.raises(InvalidModuleFileError):
+        publish(zoo, "ada/digits", b"not a safetensors file")
+    with pytest.raises(NotFoundError):
+        zoo.modules.overview(NAME)
+
+
+def test_a_file_over_the_limit_is_refused_with_the_limit(tmp_path) -> None:
+    zoo = open_zoo(Settings(home=tmp_path, module_limit_bytes=100))
+    with pytest.raises(TooLargeError, match="limit of 100"):
+        publish(zoo, "ada/digits", linear_module(1))
+
+
+def test_a_module_needs_what_it_stands_on(zoo: Zoo) -> None:
+    with pytest.raises(InvalidManifestError, match="publish that module first"):
+        publish(zoo, "ada/output", output_module(digest_of("nowhere")))
+
+
+def test_lineage_goes_both_ways(zoo: Zoo) -> None:
+    below = publish(zoo, "ada/input", quadrant_module())
+    publish(zoo, "ada/output", output_module(below.digest))
+    pipeline = zoo.pipelines.compose("both", ["ada/input@1", "ada/output@1"]).pipeline
+    assert zoo.modules.lineage(ModuleRef.parse("ada/output@1")).below == ("ada/input@1",)
+    lineage = zoo.modules.lineage(ModuleRef.parse("ada/input@1"))
+    assert (lineage.above, lineage.pipelines) == (("ada/output@1",), (pipeline.id,))
+
+
+def test_an_alias_moves_only_from_where_the_caller_saw_it(zoo: Zoo) -> None:
+    for seed in (1, 2):
+        publish(zoo, "ada/digits", linear_module(seed))
+    first = zoo.modules.set_alias(NAME, "best", 1, condition=AliasCondition(must_be_new=True))
+    moved = zoo.modules.set_alias(NAME, "best", 2, condition=AliasCondition(revision=first.revision))
+    assert (moved.version, moved.revision) == (2, 2)
+    for condition in (AliasCondition(revision=1), AliasCondition(must_be_new=True)):
+        with pytest.raises(PreconditionFailedError, match="revision 2"):
+            zoo.modules.set_alias(NAME, "best", 1, condition=condition)
+    assert [move.version for move in zoo.modules.alias_history(NAME, "best")] == [1, 2]
+
+
+def test_a_yanked_version_is_hidden_but_fetched_when_named(zoo: Zoo) -> None:
+    publish(zoo, "ada/digits", linear_module(1))
+    publish(zoo, "ada/digits", linear_module(2))
+    zoo.modules.yank(NAME, 2, "wrong labels")
+    assert zoo.modules.get(ModuleRef.parse("ada/digits")).version == 1
+    assert zoo.modules.get(ModuleRef.parse("ada/digits@2")).yanked == "wrong labels"
+    found = zoo.modules.search(ModuleSearch(), limit=10, cursor=None, facets=False).items
+    assert [module.version for module in found] == [1]
+    zoo.modules.yank(NAME, 2, None)
+    assert zoo.modules.get(ModuleRef.parse("ada/digits")).version == 2
+
+
+def test_what_others_refer_to_is_not_deleted_and_each_is_listed(zoo: Zoo) -> None:
+    below = publish(zoo, "ada/digits", quadrant_module())
+    publish(zoo, "ada/output", output_module(below.digest))
+    zoo.modules.set_alias(NAME, "best", 1, condition=AliasCondition())
+    zoo.pipelines.compose("both", ["ada/digits@1", "ada/output@1"])
+    with pytest.raises(ReferencedError) as caught:
+        zoo.modules.delete(NAME, 1)
+    assert {fault.code for fault in caught.value.faults} == {"alias", "module", "pipeline"}
+
+
+def test_a_deleted_version_is_gone_and_its_number_is_not_given_again(zoo: Zoo) -> None:
+    publish(zoo, "ada/digits", linear_module(1))
+    zoo.modules.delete(NAME, 1)
+    with pytest.raises(NotFoundError):
+        zoo.modules.get(ModuleRef.parse("ada/digits@1"))
+    assert publish(zoo, "ada/digits", linear_module(1)).version == 2
+
+
+def test_the_tensors_of_a_file_are_listed_without_reading_them(zoo: Zoo) -> None:
+    publish(zoo, "ada/digits", linear_module(1))
+    listing = zoo.modules.tensors(ModuleRef.parse("ada/digits@1"))
+    assert listing.tensors["1.weight"].shape == (4, 64)
+    start, end = listing.tensors["1.weight"].byte_range
+    assert end - start == 4 * 64 * 4

@@ -1,0 +1,29 @@
+"""Settings come from the environment, and what cannot work is refused at the start."""
+
+import pytest
+
+from registry.errors import SettingsError
+from registry.settings import Settings
+
+
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_PORT", "many")
+    monkeypatch.setenv("ZOO_LEASE_SECONDS", "-1")
+    with pytest.raises(SettingsError, match=r"ZOO_PORT.*ZOO_LEASE_SECONDS"):
+        Settings.load()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
+def test_loopback_needs_no_token(host: str) -> None:
+    Settings(host=host).check_service()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
+def test_beyond_loopback_a_token_is_needed(host: str) -> None:
+    with pytest.raises(SettingsError, match="ZOO_TOKEN"):
+        Settings(host=host).check_service()
+    Settings(host=host, token="secret").check_service()
+
+
+def test_a_token_is_not_shown() -> None:
+    assert "secret" not in repr(Settings(token="secret"))

@@ -1,0 +1,172 @@
+"""What every queue of work does."""
+
+import pytest
+
+from registry.errors import InvalidInputError
+from registry.records import JobStatus, Progress
+from registry.work import NewModule, PredictResult, ScoreWork, TrainResult
+from tests.builders import NOW, digest_of, later, train_work
+
+TRAIN = ["train"]
+RESULT = TrainResult(modules=(NewModule(name="ada/digits", digest=digest_of("module")),))
+
+
+class JobRecordsContract:
+    """Needs a fixture `begin`."""
+
+    def test_submitted_work_comes_back_as_it_was(self, begin):
+        job = submit(begin)
+        with begin() as work:
+            assert work.jobs.get(job.id) == job
+        assert (job.status, job.attempt, job.created_at) == (JobStatus.QUEUED, 0, NOW)
+
+    def test_a_job_that_was_never_submitted_is_not_there(self, begin):
+        with begin() as work:
+            assert work.jobs.get(7) is None
+
+    def test_an_empty_queue_gives_nothing(self, begin):
+        assert claim(begin) is None
+
+    def test_the_oldest_job_is_claimed_first(self, begin):
+        first, second = submit(begin), submit(begin)
+        assert [claim(begin).id, claim(begin).id] == [first.id, second.id]
+        assert claim(begin) is None
+
+    def test_a_claim_says_who_holds_the_job_and_how_long(self, begin):
+        submit(begin)
+        job = claim(begin, worker="worker-7", at=NOW)
+        assert (job.status, job.attempt, job.worker) == (JobStatus.RUNNING, 1, "worker-7")
+        assert job.lease_expires_at == later(30)
+
+    def test_a_worker_gets_only_the_kinds_it_asks_for(self, begin):
+        submit(begin)
+        score = submit(begin, work=score_work())
+        assert claim(begin, kinds=["predict"]) is None
+        assert claim(begin, kinds=["predict", "score"]).id == score.id
+        assert claim(begin, kinds=["predict", "score"]) is None
+        assert claim(begin, kinds=[]) is None
+
+    def test_a_job_is_free_again_once_its_lease_ran_out(self, begin):
+        job = submit(begin)
+        assert claim(begin, at=NOW).attempt == 1
+        assert claim(begin, at=later(29)) is None
+        assert claim(begin, at=later(30)) is None
+        again = claim(begin, at=later(30.001), worker="other")
+        assert (again.id, again.attempt, again.worker) == (job.id, 2, "other")
+
+    def test_a_renewed_lease_holds_and_shows_progress(self, begin):
+        job = submit(begin)
+        claim(begin, at=NOW)
+        assert renew(begin, job, attempt=1, until=60)
+        assert claim(begin, at=later(45)) is None
+        with begin() as work:
+            assert work.jobs.get(job.id).progress == Progress(stage="training", done=3, total=10)
+            assert work.jobs.get(job.id).lease_expires_at == later(60)
+
+    def test_a_worker_that_lost_its_lease_cannot_renew_or_end(self, begin):
+        job = submit(begin)
+        claim(begin, at=NOW)
+        claim(begin, at=later(31))
+        assert not renew(begin, job, attempt=1, until=90)
+        assert not end(begin, job, attempt=1)
+        assert end(begin, job, attempt=2)
+
+    def test_a_job_ends_once(self, begin):
+        job = submit(begin)
+        claim(begin, at=NOW)
+        assert end(begin, job, attempt=1)
+        assert not end(begin, job, attempt=1)
+        assert not end(begin, job, attempt=None)
+        assert not renew(begin, job, attempt=1, until=90)
+        assert claim(begin, at=later(10_000)) is None
+
+    def test_an_ended_job_keeps_its_result(self, begin):
+        job = submit(begin)
+        claim(begin, at=NOW)
+        end(begin, job, attempt=1)
+        with begin() as work:
+            ended = work.jobs.get(job.id)
+        assert (ended.status, ended.result, ended.error) == (JobStatus.DONE, RESULT, None)
+        assert (ended.finished_at, ended.lease_expires_at) == (later(50), None)
+
+    def test_a_failed_job_says_why(self, begin):
+        job = submit(begin)
+        with begin() as work:
+            assert work.jobs.end(
+                job.id, attempt=None, status=JobStatus.FAILED, result=None, error="out of memory", at=NOW
+            )
+        with begin() as work:
+            assert work.jobs.get(job.id).error == "out of memory"
+
+    @pytest.mark.parametrize("claimed", [False, True])
+    def test_anyone_may_end_a_job_that_is_open(self, begin, claimed):
+        job = submit(begin)
+        if claimed:
+            claim(begin)
+        assert end(begin, job, attempt=None)
+
+    def test_a_queued_job_is_held_by_no_attempt(self, begin):
+        job = submit(begin)
+        assert not end(begin, job, attempt=0)
+        assert not renew(begin, job, attempt=0, until=60)
+
+    def test_a_prediction_comes_back_as_it_was(self, begin):
+        job = submit(begin)
+        result = PredictResult(predictions=(), milliseconds=1.5)
+        with begin() as work:
+            work.jobs.end(job.id, attempt=None, status=JobStatus.DONE, result=result, error=None, at=NOW)
+        with begin() as work:
+            assert work.jobs.get(job.id).result == result
+
+    def test_jobs_are_listed_newest_first_a_page_at_a_time(self, begin):
+        ids = [submit(begin).id for _ in range(5)]
+        with begin() as work:
+            first = work.jobs.list(kind=None, status=None, limit=3, cursor=None)
+            second = work.jobs.list(kind=None, status=None, limit=3, cursor=first.next_cursor)
+        assert [job.id for job in first.items + second.items] == ids[::-1]
+        assert second.next_cursor is None
+
+    def test_a_list_narrows_by_kind_and_status(self, begin):
+        train, score = submit(begin), submit(begin, work=score_work())
+        claim(begin)
+        with begin() as work:
+            scores = work.jobs.list(kind="score", status=None, limit=9, cursor=None)
+            running = work.jobs.list(kind=None, status=JobStatus.RUNNING, limit=9, cursor=None)
+        assert [job.id for job in scores.items] == [score.id]
+        assert [job.id for job in running.items] == [train.id]
+
+    @pytest.mark.parametrize("cursor", ["WyJqb2JzIiwieCJd", "WyJqb2JzIiwxZTk5OV0", "x"])
+    def test_a_bad_cursor_is_refused(self, begin, cursor):
+        with begin() as work, pytest.raises(InvalidInputError, match="does not belong"):
+            work.jobs.list(kind=None, status=None, limit=9, cursor=cursor)
+
+
+def score_work() -> ScoreWork:
+    """Work that scores one chain."""
+    return ScoreWork(task=train_work().recipe.task, chains=((digest_of("input"),),), examples=100)
+
+
+def submit(begin, *, work=None):
+    """Queue work."""
+    with begin() as unit:
+        return unit.jobs.submit(work or train_work(), owner="ada", at=NOW)
+
+
+def claim(begin, *, kinds=TRAIN, worker="worker", at=NOW):
+    """Claim the oldest free job for half a minute."""
+    with begin() as work:
+        lease = later((at - NOW).total_seconds() + 30)
+        return work.jobs.claim(kinds, worker=worker, at=at, lease_expires_at=lease)
+
+
+def renew(begin, job, *, attempt, until):
+    """Renew a lease."""
+    progress = Progress(stage="training", done=3, total=10)
+    with begin() as work:
+        return work.jobs.renew(job.id, attempt=attempt, progress=progress, lease_expires_at=later(until))
+
+
+def end(begin, job, *, attempt):
+    """End a job well."""
+    with begin() as work:
+        return work.jobs.end(job.id, attempt=attempt, status=JobStatus.DONE, result=RESULT, error=None, at=later(50))

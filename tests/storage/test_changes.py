@@ -1,0 +1,7 @@
+"""Changes in SQLite."""
+
+from tests.storage.contracts.nouns import ChangeRecordsContract
+
+
+class TestSqliteChanges(ChangeRecordsContract):
+    pass

@@ -1,0 +1,7 @@
+"""Pipelines in SQLite."""
+
+from tests.storage.contracts.nouns import PipelineRecordsContract
+
+
+class TestSqlitePipelines(PipelineRecordsContract):
+    pass

@@ -1,0 +1,7 @@
+"""Queries in SQLite."""
+
+from tests.storage.contracts.nouns import QueryRecordsContract
+
+
+class TestSqliteQueries(QueryRecordsContract):
+    pass

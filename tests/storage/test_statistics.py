@@ -1,0 +1,7 @@
+"""Statistics in SQLite."""
+
+from tests.storage.contracts.nouns import StatisticsRecordsContract
+
+
+class TestSqliteStatistics(StatisticsRecordsContract):
+    pass
