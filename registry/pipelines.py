@@ -70,9 +70,9 @@ class PipelineService:
         return Composed(pipeline, created=True)
 
     def get(self, pipeline_id: str) -> Pipeline:
-        """One pipeline. Raises NotFoundError."""
+        """One pipeline by its id, or the newest of that name. Raises NotFoundError."""
         with self._begin() as work:
-            pipeline = work.pipelines.get(pipeline_id)
+            pipeline = work.pipelines.get(pipeline_id) or work.pipelines.newest_named(pipeline_id)
         if pipeline is None:
             raise NotFoundError(f"there is no pipeline {pipeline_id[:200]!r}; compose one with POST /pipelines")
         return pipeline

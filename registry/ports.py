@@ -120,6 +120,9 @@ class PipelineRecords(Protocol):
     def get(self, pipeline_id: str) -> Pipeline | None:
         """One pipeline."""
 
+    def newest_named(self, name: str) -> Pipeline | None:
+        """The newest pipeline of this name."""
+
     def list(self, *, limit: int, cursor: str | None) -> Page[Pipeline]:
         """Newest first."""
 

@@ -135,9 +135,10 @@ class PipelineRow(Table):
     """One composed pipeline."""
 
     __tablename__ = "pipelines"
-    __table_args__ = (Index(None, "created_at", "id"),)
+    __table_args__ = (Index(None, "created_at", "id"), Index(None, "name", "created_at"))
 
     id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
     created_at: Mapped[datetime]
     record: Mapped[str]
 

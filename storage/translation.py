@@ -4,10 +4,10 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from registry.errors import BusyError, ConflictError, StorageFullError, ZooError
+from registry.errors import BusyError, ConflictError, StorageError, StorageFullError, ZooError
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 FULL_CODES = frozenset({"SQLITE_FULL", "53100"})
@@ -16,7 +16,7 @@ BUSY_CODES = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "40001", "40P01", "53300
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raises StorageFullError, ConflictError or BusyError for what a database says; anything else passes."""
+    """Raises StorageFullError, ConflictError, BusyError or StorageError for what a database says; bugs pass."""
     try:
         yield
     except PoolTimeoutError as error:
@@ -50,6 +50,8 @@ def _known(error: DBAPIError) -> ZooError | None:
         return ConflictError(f"the record contradicts what is stored already ({error.orig}); read it again")
     if code in BUSY_CODES or error.connection_invalidated:
         return BusyError("the database is busy; try again in a moment")
+    if isinstance(error, OperationalError):
+        return StorageError(f"the database failed ({error.orig}); see the service's log")
     return None
 
 

@@ -19,7 +19,7 @@ class SqlPipelineRecords:
     def add(self, pipeline: Pipeline) -> None:
         """Record a pipeline; no error when this id is there already."""
         new = self._transaction.insert(PipelineRow).values(
-            id=pipeline.id, created_at=pipeline.created_at, record=pipeline.model_dump_json()
+            id=pipeline.id, name=pipeline.name, created_at=pipeline.created_at, record=pipeline.model_dump_json()
         )
         if not self._transaction.changed(new.on_conflict_do_nothing().returning(PipelineRow.id)):
             return
@@ -33,6 +33,12 @@ class SqlPipelineRecords:
     def get(self, pipeline_id: str) -> Pipeline | None:
         """One pipeline."""
         row = self._transaction.first(select(PipelineRow.record).where(PipelineRow.id == pipeline_id))
+        return None if row is None else Pipeline.model_validate_json(row[0])
+
+    def newest_named(self, name: str) -> Pipeline | None:
+        """The newest pipeline of this name."""
+        named = select(PipelineRow.record).where(PipelineRow.name == name)
+        row = self._transaction.first(named.order_by(PipelineRow.created_at.desc(), PipelineRow.id).limit(1))
         return None if row is None else Pipeline.model_validate_json(row[0])
 
     def list(self, *, limit: int, cursor: str | None) -> Page[Pipeline]:

@@ -67,6 +67,13 @@ def test_a_pipeline_is_one_file_that_explains_itself(parts: Zoo, tmp_path: Path)
     assert read[0].tensors["1.weight"].shape == (4, 64)
 
 
+def test_a_name_means_the_newest_pipeline_of_that_name(parts: Zoo) -> None:
+    parts.pipelines.compose("both", ["ada/input@1", "ada/output@1"])
+    publish(parts, "ada/input", linear_module(1))
+    newest = parts.pipelines.compose("both", ["ada/input@2", "ada/output@1"]).pipeline
+    assert parts.pipelines.get("both") == newest
+
+
 def test_an_unknown_pipeline_is_not_found(zoo: Zoo) -> None:
     with pytest.raises(NotFoundError, match="POST /pipelines"):
         zoo.pipelines.get("pipeline-nowhere")

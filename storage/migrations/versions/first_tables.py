@@ -106,8 +106,9 @@ def _aliases() -> None:
 
 
 def _pipelines() -> None:
-    op.create_table("pipelines", _text("id", key=True), _moment("created_at"), _text("record"))
+    op.create_table("pipelines", _text("id", key=True), _text("name"), _moment("created_at"), _text("record"))
     _index("pipelines", "created_at", "id")
+    _index("pipelines", "name", "created_at")
     op.create_table(
         "pipeline_modules",
         _text("pipeline_id", key=True),

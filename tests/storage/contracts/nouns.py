@@ -19,6 +19,15 @@ class PipelineRecordsContract:
             assert work.pipelines.get(made.id) == made
             assert work.pipelines.get("other") is None
 
+    def test_a_name_finds_the_newest_pipeline_of_that_name(self, begin):
+        older, newer = pipeline("one"), pipeline("two", at=later(1))
+        with begin() as work:
+            work.pipelines.add(newer)
+            work.pipelines.add(older)
+        with begin() as work:
+            assert work.pipelines.newest_named(newer.name) == newer
+            assert work.pipelines.newest_named("nobody") is None
+
     def test_pipelines_that_hold_a_module_are_found(self, begin):
         one = pipeline("one", digests=(digest_of(1), digest_of(2)))
         two = pipeline("two", digests=(digest_of(1), digest_of(3)), at=later(1))
