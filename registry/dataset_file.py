@@ -32,6 +32,7 @@ __all__ = [
     "LabelledImages",
     "NamedImages",
     "detect_format",
+    "in_natural_order",
     "limits_from",
     "load_arrays",
     "load_images",

@@ -13,7 +13,7 @@ from registry.errors import (
 )
 from registry.frozen import Frozen
 from registry.manifest import ModuleManifest
-from registry.module_file import StoredTensor, check_module_file, read_header
+from registry.module_file import check_module_file, read_header
 from registry.names import Digest, ModuleName, ModuleRef, Selector
 from registry.ports import Begin, BlobStore, Clock, UnitOfWork
 from registry.records import (
@@ -27,6 +27,7 @@ from registry.records import (
     VersionSummary,
 )
 from registry.settings import Settings
+from registry.tensor_file import StoredTensor
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ and the label are read, a few rows at a time; how few is told by the largest pag
 many rows.
 """
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,18 +26,16 @@ from registry.dataset_formats.candidates import (
 )
 from registry.dataset_formats.images import decode_image
 from registry.dataset_formats.labels import LabelError, class_names_of, label_name
-from registry.dataset_formats.parquet_pages import PageError, measure_pages
+from registry.dataset_formats.parquet_pages import Footer, measure_pages, read_footer
 from registry.errors import InvalidDatasetError, TooLargeError
-from registry.tensor_file import size_of
 
 IMAGE_NAMES = ("image", "img", "images", "picture", "photo", "jpg", "png", "x")
 LABEL_NAMES = ("label", "labels", "class", "target", "fine_label", "category", "classes", "targets", "y")
-FOOTER_LIMIT_BYTES = 32 * 1024 * 1024
 BATCH_BYTES = 64 * 1024 * 1024
 BATCH_ROWS = 256
 BUFFER_BYTES = 1024 * 1024
 
-_ARROW_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError)
+_ARROW_ERRORS = (pa.ArrowException, OSError, ValueError, LookupError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,42 +54,28 @@ def open_parquet(file: BinaryIO, *, limits: DatasetLimits, labelled: bool) -> So
         InvalidDatasetError: the file is damaged, or has no such columns.
         TooLargeError: it has too many rows, or unpacks to too many bytes.
     """
-    _check_footer(file)
-    try:
+    with _told_as_damage():
+        footer = read_footer(file)
+        if footer.rows > limits.examples:
+            raise TooLargeError(f"the parquet file has {footer.rows:,} rows; at most {limits.examples:,} are allowed")
+        file.seek(0)
         table = pq.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER_BYTES)
-        schema, rows = table.schema_arrow, _count_rows(table.metadata)
+        columns = _choose_columns(table.schema_arrow, labelled=labelled)
+        batch_rows = _batch_rows(file, footer, columns, limits=limits)
+    return Source("parquet", footer.rows, _findings(table, columns, batch_rows=batch_rows, limits=limits))
+
+
+@contextlib.contextmanager
+def _told_as_damage() -> Iterator[None]:
+    """Turn what is raised for damaged files into an InvalidDatasetError."""
+    try:
+        yield
     except _ARROW_ERRORS as error:
         raise _damaged(error) from error
-    if rows > limits.examples:
-        raise TooLargeError(f"the parquet file has {rows:,} rows; at most {limits.examples:,} are allowed")
-    columns = _choose_columns(schema, labelled=labelled)
-    batch_rows = _batch_rows(file, table, columns, limits=limits)
-    return Source("parquet", rows, _findings(table, columns, batch_rows=batch_rows, limits=limits))
-
-
-def _count_rows(metadata: pq.FileMetaData) -> int:
-    """Rows of all groups. Raises ValueError where groups and file do not agree."""
-    groups = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
-    if min(groups, default=0) < 0 or sum(groups) != metadata.num_rows:
-        raise ValueError(f"its footer says {metadata.num_rows} rows, its groups have {sum(groups)}")
-    return sum(groups)
 
 
 def _damaged(error: Exception) -> InvalidDatasetError:
     return InvalidDatasetError(f"the parquet file cannot be read: {str(error)[:300]}; write it again")
-
-
-def _check_footer(file: BinaryIO) -> None:
-    """Raises InvalidDatasetError when the footer is missing, encrypted or too large to be parsed."""
-    size = size_of(file)
-    file.seek(max(0, size - 8))
-    tail = file.read(8)
-    footer_bytes = int.from_bytes(tail[:4], "little")
-    if size < 12 or tail[4:] != b"PAR1":
-        raise _damaged(ValueError("it has no footer; it may be cut off, or encrypted"))
-    if footer_bytes > min(size - 12, FOOTER_LIMIT_BYTES):
-        raise _damaged(ValueError(f"its footer says it has {footer_bytes:,} bytes"))
-    file.seek(0)
 
 
 def _choose_columns(schema: pa.Schema, *, labelled: bool) -> _Columns:
@@ -137,20 +122,18 @@ def _holds_labels(kind: pa.DataType) -> bool:
     return bool(texts or kinds.is_integer(kind) or kinds.is_boolean(kind) or kinds.is_floating(kind))
 
 
-def _batch_rows(file: BinaryIO, table: pq.ParquetFile, columns: _Columns, *, limits: DatasetLimits) -> int:
+def _batch_rows(file: BinaryIO, footer: Footer, columns: _Columns, *, limits: DatasetLimits) -> int:
     """How many rows may be read at once, after measuring every page of the two columns.
 
     Raises:
         TooLargeError: the pages unpack to more than the limit.
-        InvalidDatasetError: they cannot be measured.
+        ParquetError: they cannot be measured.
     """
     total, largest = 0, 1
-    for start, size_bytes, values in _chunks(table, columns):
-        try:
-            sizes = measure_pages(file, start=start, size_bytes=size_bytes, page_limit=values + 2)
-        except PageError as error:
-            raise _damaged(error) from error
-        total, largest = total + sizes.total_bytes, max(largest, sizes.largest_bytes)
+    for piece in footer.pieces:
+        if piece.path in (columns.image, columns.label):
+            sizes = measure_pages(file, piece)
+            total, largest = total + sizes.total_bytes, max(largest, sizes.largest_bytes)
         if total > limits.unpacked_bytes:
             raise TooLargeError(
                 f"the columns of the parquet file unpack to more than {limits.unpacked_bytes:,} bytes, "
@@ -159,29 +142,16 @@ def _batch_rows(file: BinaryIO, table: pq.ParquetFile, columns: _Columns, *, lim
     return max(1, min(BATCH_ROWS, BATCH_BYTES // largest))
 
 
-def _chunks(table: pq.ParquetFile, columns: _Columns) -> Iterator[tuple[int, int, int]]:
-    """Start, stored size and number of values of every stored piece of the two columns."""
-    for group in range(table.metadata.num_row_groups):
-        row_group = table.metadata.row_group(group)
-        for index in range(row_group.num_columns):
-            chunk = row_group.column(index)
-            if chunk.path_in_schema in (columns.image, columns.label):
-                starts = [chunk.data_page_offset, chunk.dictionary_page_offset or chunk.data_page_offset]
-                yield min(starts), chunk.total_compressed_size, chunk.num_values
-
-
 def _findings(table: pq.ParquetFile, columns: _Columns, *, batch_rows: int, limits: DatasetLimits) -> Iterator[Finding]:
     wanted = [columns.image] + ([columns.label] if columns.label else [])
     row = 0
-    try:
+    with _told_as_damage():
         for batch in table.iter_batches(batch_size=batch_rows, columns=wanted, use_threads=False):
             images = _column(batch, columns.image)
             labels = _column(batch, columns.label).to_pylist() if columns.label else [None] * len(images)
             for image, label in zip(images, labels, strict=True):
                 yield _finding(row, image, label, columns=columns, limits=limits)
                 row += 1
-    except _ARROW_ERRORS as error:
-        raise _damaged(error) from error
 
 
 def _column(batch: pa.RecordBatch, path: str) -> pa.Array:

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from registry.manifest import Preprocessing
+from registry.preprocessing import RESAMPLING, prepare_image, prepare_images
+from tests.registry.dataset_samples import pixels
+
+
+def preparation(colour="rgb", height=8, width=8, resampling="bilinear"):
+    count = 3 if colour == "rgb" else 1
+    return Preprocessing(
+        colour=colour, height=height, width=width, resampling=resampling, mean=(0.5,) * count, std=(0.5,) * count
+    )
+
+
+def test_an_image_that_fits_already_is_given_back_as_it_is():
+    image = pixels(8, 8, 3)
+    assert prepare_image(image, preparation()) is image
+
+
+def test_grey_becomes_rgb_by_repeating_it():
+    image = pixels(8, 8, 1)
+    prepared = prepare_image(image, preparation())
+    assert prepared.shape == (8, 8, 3)
+    assert all((prepared[..., channel] == image[..., 0]).all() for channel in range(3))
+
+
+def test_rgb_becomes_grey_by_the_weights_of_bt_601():
+    image = pixels(8, 8, 3)
+    prepared = prepare_image(image, preparation("grey"))
+    expected = image @ np.array([0.299, 0.587, 0.114])
+    assert prepared.shape == (8, 8, 1)
+    assert np.abs(prepared[..., 0] - expected).max() <= 1
+
+
+@pytest.mark.parametrize("resampling", RESAMPLING)
+def test_every_resampling_squashes_to_the_size_as_pillow_does(resampling):
+    image = pixels(9, 5, 3)
+    prepared = prepare_image(image, preparation(height=4, width=7, resampling=resampling))
+    expected = Image.fromarray(image).resize((7, 4), RESAMPLING[resampling])
+    assert prepared.shape == (4, 7, 3)
+    assert (prepared == np.asarray(expected)).all()
+
+
+def test_height_and_width_are_not_swapped():
+    image = np.zeros((2, 4, 1), dtype=np.uint8)
+    image[1] = 255
+    prepared = prepare_image(image, preparation("grey", height=4, width=2, resampling="nearest"))
+    assert prepared[:, 0, 0].tolist() == [0, 0, 255, 255]
+
+
+def test_several_images_of_different_sizes_become_one_array():
+    prepared = prepare_images([pixels(8, 8, 3), pixels(3, 5, 1)], preparation("grey", height=6, width=6))
+    assert prepared.shape == (2, 6, 6, 1)
+    assert prepared.dtype == np.uint8
+
+
+def test_no_images_become_an_empty_array():
+    assert prepare_images([], preparation()).shape == (0, 8, 8, 3)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 2), (8, 8, 4), (1, 8, 8, 3)])
+def test_other_shapes_are_a_mistake_of_the_caller(shape):
+    with pytest.raises(ValueError, match="must have shape"):
+        prepare_image(pixels(*shape), preparation())
