@@ -11,7 +11,6 @@ from registry.errors import (
     ReferencedError,
     TooLargeError,
 )
-from registry.frozen import Frozen
 from registry.manifest import ModuleManifest
 from registry.module_file import check_module_file, read_header
 from registry.names import Digest, ModuleName, ModuleRef, Selector
@@ -20,10 +19,13 @@ from registry.records import (
     Alias,
     AliasMove,
     BlobInfo,
+    Lineage,
     ModuleOverview,
     ModulePage,
     ModuleSearch,
     PublishedModule,
+    TensorEntry,
+    TensorListing,
     VersionSummary,
 )
 from registry.settings import Settings
@@ -44,29 +46,6 @@ class CheckedFile:
 
     blob: BlobInfo
     manifest: ModuleManifest
-
-
-class TensorEntry(Frozen):
-    """Type and shape of one tensor, and where its bytes are in the file."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    byte_range: tuple[int, int]
-
-
-class TensorListing(Frozen):
-    """The tensors of a module file, without their values."""
-
-    digest: Digest
-    tensors: dict[str, TensorEntry]
-
-
-class Lineage(Frozen):
-    """What a module stands on, nearest first, and what stands on it."""
-
-    below: tuple[str, ...]
-    above: tuple[str, ...]
-    pipelines: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

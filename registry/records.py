@@ -58,6 +58,29 @@ class ModuleOverview(Frozen):
     aliases: dict[str, int]
 
 
+class TensorEntry(Frozen):
+    """Type and shape of one tensor, and where its bytes are in the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    byte_range: tuple[int, int]
+
+
+class TensorListing(Frozen):
+    """The tensors of a module file, without their values."""
+
+    digest: DigestField
+    tensors: dict[str, TensorEntry]
+
+
+class Lineage(Frozen):
+    """What a module stands on, nearest first, and what stands on it."""
+
+    below: tuple[str, ...]
+    above: tuple[str, ...]
+    pipelines: tuple[str, ...]
+
+
 class ModuleSearch(Frozen):
     """What to search for; empty fields do not narrow. `q` is looked for in names, descriptions and tags."""
 

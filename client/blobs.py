@@ -1,0 +1,36 @@
+"""Blobs over HTTP: bytes under their own digest."""
+
+from pathlib import Path
+
+from client.cache import Cache, digest_of_bytes, digest_of_file
+from client.connection import Call, Connection
+from client.transfer import Content, OnBytes, download, ignore_bytes, upload
+from registry.errors import NotFoundError
+from registry.names import Digest
+
+
+class Blobs:
+    """Bytes of the zoo."""
+
+    def __init__(self, connection: Connection, cache: Cache) -> None:
+        """Args: connection: the zoo; cache: where fetched bytes are kept."""
+        self._connection, self._cache = connection, cache
+
+    def put(self, source: Path | bytes, *, on_bytes: OnBytes = ignore_bytes) -> Digest:
+        """Send a file or bytes, unless the zoo has them already. Raises TransferBrokenError, StorageFullError."""
+        digest = digest_of_bytes(source) if isinstance(source, bytes) else digest_of_file(source)
+        if not self.has(digest):
+            upload(self._connection, Call("PUT", f"/blobs/{digest}"), Content(source), on_bytes=on_bytes)
+        return digest
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the zoo has these bytes."""
+        try:
+            self._connection.send(Call("HEAD", f"/blobs/{digest}"))
+        except NotFoundError:
+            return False
+        return True
+
+    def fetch(self, digest: Digest, *, on_bytes: OnBytes = ignore_bytes) -> Path:
+        """A verified file with these bytes, in the cache. Raises NotFoundError, WrongDigestError."""
+        return download(self._connection, f"/blobs/{digest}", digest=digest, cache=self._cache, on_bytes=on_bytes)

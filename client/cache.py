@@ -1,0 +1,184 @@
+"""A folder of bytes under their own digest, safe for many threads and processes without a lock.
+
+A file gets its final name only when its bytes have been checked, by an atomic rename; until then it is a draft
+with a name of its own. Drafts of the same bytes never share a file: one that was left behind is copied, not taken
+over, so that whoever may still be writing to it does no harm.
+"""
+
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from registry.errors import WrongDigestError
+from registry.names import Digest
+
+CHUNK_BYTES = 1024 * 1024
+ABANDONED_SECONDS = 3600.0
+
+
+def digest_of_file(path: Path) -> Digest:
+    """SHA-256 of a file. Raises OSError when it cannot be read."""
+    with path.open("rb") as file:
+        return Digest(f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}")
+
+
+def digest_of_bytes(data: bytes) -> Digest:
+    """SHA-256 of bytes in memory."""
+    return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")
+
+
+class Draft:
+    """Bytes on their way into the cache: counted and hashed as they come."""
+
+    def __init__(self, path: Path, file: BinaryIO, *, digest: Digest) -> None:
+        """An empty draft that writes to an open file."""
+        self.path, self.digest, self.size = path, digest, 0
+        self._file, self._hash = file, hashlib.sha256()
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes."""
+        self._file.write(chunk)
+        self._hash.update(chunk)
+        self.size += len(chunk)
+
+    def restart(self) -> None:
+        """Forget every byte."""
+        self._file.seek(0)
+        self._file.truncate()
+        self.size, self._hash = 0, hashlib.sha256()
+
+    def copy_from(self, other: Path) -> None:
+        """Begin with the bytes that another draft of the same blob has come to."""
+        with other.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                self.write(chunk)
+
+    def check(self) -> None:
+        """Raises WrongDigestError unless the bytes are the ones that were asked for."""
+        found = f"sha256:{self._hash.hexdigest()}"
+        if found != self.digest:
+            raise WrongDigestError(
+                f"{self.size} bytes arrived with digest {found}, not {self.digest}; "
+                "nothing was kept; ask again, or ask whoever runs the zoo to check its storage"
+            )
+
+    def finish(self) -> None:
+        """Write what is still in memory, and close."""
+        self._file.close()
+
+
+class Cache:
+    """Files by digest, at ``<folder>/<first two hex digits>/<hex>``."""
+
+    def __init__(self, folder: Path) -> None:
+        """The folder is made when the first file comes."""
+        self.folder = folder
+
+    def place(self, digest: Digest) -> Path:
+        """Where a file is, or would be."""
+        name = digest.removeprefix("sha256:")
+        return self.folder / name[:2] / name
+
+    def find(self, digest: Digest) -> Path | None:
+        """A file that is here and has its digest; one that is damaged is removed."""
+        path = self.place(digest)
+        try:
+            if digest_of_file(path) == digest:
+                return path
+        except FileNotFoundError:
+            return None
+        path.unlink(missing_ok=True)
+        return None
+
+    @contextmanager
+    def draft(self, digest: Digest) -> Iterator[Draft]:
+        """A draft that begins where the longest one left behind stopped.
+
+        It stays behind, to be resumed, when the block ends without `keep`; unless it is empty or wrong.
+        """
+        place = self.place(digest)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path = place.with_name(f"{place.name}.{uuid.uuid4().hex}.part")
+        left_behind = self._longest_part(digest)
+        with path.open("xb") as file:
+            draft = Draft(path, file, digest=digest)
+            try:
+                if left_behind is not None:
+                    _resume(draft, left_behind)
+                yield draft
+            except WrongDigestError:
+                draft.restart()
+                raise
+            finally:
+                draft.finish()
+                if draft.size == 0:
+                    path.unlink(missing_ok=True)
+
+    def keep(self, draft: Draft) -> Path:
+        """Check a draft and give it its final name. Raises WrongDigestError."""
+        draft.check()
+        draft.finish()
+        place = self.place(draft.digest)
+        draft.path.chmod(0o444)
+        draft.path.replace(place)
+        self._sweep(draft.digest)
+        return place
+
+    def _parts(self, digest: Digest) -> list[Path]:
+        """Every draft of a blob."""
+        place = self.place(digest)
+        return sorted(place.parent.glob(f"{place.name}.*.part"))
+
+    def _longest_part(self, digest: Digest) -> Path | None:
+        """The draft that has come farthest."""
+        sizes = [(size, path) for path in self._parts(digest) if (size := _size(path)) > 0]
+        return max(sizes)[1] if sizes else None
+
+    def _sweep(self, digest: Digest) -> None:
+        """Remove drafts that nobody has written to for an hour, now that the blob is here."""
+        for path in self._parts(digest):
+            if time.time() - _modified(path) > ABANDONED_SECONDS:
+                path.unlink(missing_ok=True)
+
+
+def _resume(draft: Draft, left_behind: Path) -> None:
+    """Begin a draft with what another one has; with nothing, when that one has gone in the meantime."""
+    try:
+        draft.copy_from(left_behind)
+    except FileNotFoundError:
+        draft.restart()
+
+
+def _size(path: Path) -> int:
+    """Size of a file in bytes; 0 when it has gone."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _modified(path: Path) -> float:
+    """When a file was last written to; now, when it has gone."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
+
+
+def place_copy(source: Path, target: Path) -> None:
+    """Copy a cached file to where it is wanted: whole or not at all."""
+    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
+    try:
+        with source.open("rb") as reader, draft.open("xb") as writer:
+            while chunk := reader.read(CHUNK_BYTES):
+                writer.write(chunk)
+            writer.flush()
+            os.fsync(writer.fileno())
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)

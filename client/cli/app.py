@@ -1,0 +1,84 @@
+"""`zoo`: every command by name; a command's own file is imported only when that command is called."""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+import typer
+
+from client.cli.failures import report
+from registry.errors import ZooError
+
+EXIT_FAILED = 1
+
+
+class Command(NamedTuple):
+    """A command: its name, which is also its function's, its file in `client.cli`, and its line in the help."""
+
+    name: str
+    file: str
+    summary: str
+
+
+COMMANDS = (
+    Command("demo", "demo", "Run the whole main job on real images, and end with a ranking."),
+    Command("serve", "serve", "Run the service, with one local worker."),
+    Command("work", "work", "Run a worker that trains, scores and predicts for a zoo."),
+    Command("train", "train", "Train modules on labelled images, here or by a worker of the zoo."),
+    Command("publish", "publish", "Publish a module file as the next version of a module."),
+    Command("fetch", "fetch", "Fetch a version's file, verified."),
+    Command("search", "search", "Search the modules of the zoo."),
+    Command("show", "show", "Show a version's manifest and lineage."),
+    Command("compose", "compose", "Compose modules into a pipeline."),
+    Command("predict", "predict", "Run a pipeline over images."),
+    Command("rank", "rank", "Rank the zoo's modules by how well they would serve your data."),
+    Command("map", "map", "Show how well the modules of some tasks serve the other tasks."),
+    Command("login", "login", "Keep a zoo's token for later commands."),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and leave with 0 done, 1 failed, 2 wrong use."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        application(given)(given, prog_name="zoo")
+    except (ZooError, OSError) as error:
+        report(error, as_json="--json" in given)
+        sys.exit(EXIT_FAILED)
+
+
+def application(arguments: Sequence[str]) -> typer.Typer:
+    """The commands of `zoo`; only the one that the arguments name is ready to run, the others stand for the help."""
+    app = typer.Typer(
+        name="zoo",
+        help="A zoo of network modules, and which of them to reuse on your data.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    wanted = next((word for word in arguments if not word.startswith("-")), None)
+    app.callback()(_zoo)
+    for command in COMMANDS:
+        function = _load(command) if command.name == wanted else _stand_in
+        app.command(command.name, help=command.summary if function is _stand_in else None)(function)
+    return app
+
+
+def _zoo() -> None:
+    """A zoo of network modules, and which of them to reuse on your data."""
+
+
+def _stand_in() -> None:
+    """Take the place of a command that was not called."""
+
+
+def _load(command: Command) -> Callable[..., None]:
+    """A command's function, out of the closed table above; what the user typed is never imported."""
+    function: Callable[..., None] = getattr(import_module(f"client.cli.{command.file}"), command.name)
+    return function
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Data as commands take it: a file, a folder, or what the zoo has already; and what its labels mean."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from client.cli.output import note
+from client.cli.progress import bars
+from client.folders import as_file
+from client.zoo import Zoo
+from registry.names import parse_digest
+from registry.records import Dataset
+
+CLASSES_HELP = 'What the labels mean: "cat,dog" picks labels, "vehicle=car+ship" merges them; may be repeated.'
+
+_TASK_ID = re.compile(r"task-[A-Za-z0-9_-]+")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def parse_classes(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Classes, each with the dataset labels merged into it, in the order given.
+
+    Raises:
+        typer.BadParameter: a name is empty, or a class is given twice.
+    """
+    classes: dict[str, tuple[str, ...]] = {}
+    for text in (part for given in texts for part in given.split(",")):
+        label, equals, merged = text.partition("=")
+        parts = tuple(part.strip() for part in (merged if equals else label).split("+"))
+        name = label.strip()
+        if not name or not all(parts):
+            raise typer.BadParameter(f"{text!r} has an empty name; write class, or class=label+label")
+        if name in classes:
+            raise typer.BadParameter(f"the class {name!r} is given twice; merge its labels with '+'")
+        classes[name] = parts
+    return classes
+
+
+def existing(text: str) -> Path:
+    """A file or folder that is there, or wrong use."""
+    path = Path(text)
+    if not path.exists():
+        raise typer.BadParameter(f"there is no file or folder {text!r}")
+    return path
+
+
+def publish_dataset(zoo: Zoo, data: Path, *, leave_out_broken: bool = False) -> Dataset:
+    """Send a file or folder to the zoo, unless it has it already, and say what was left out."""
+    with as_file(data) as file, bars() as bar:
+        on_bytes = bar.bytes(f"sending {data.name}")
+        dataset = zoo.datasets.publish(file, leave_out_broken=leave_out_broken, on_bytes=on_bytes)
+    if dataset.left_out_count:
+        note(f"{dataset.left_out_count} of the items in {data} were left out:")
+    for item in dataset.left_out[:5]:
+        note(f"  {item.item}: {item.reason}")
+    return dataset
+
+
+def task_of(zoo: Zoo, data: str, classes: Sequence[str], *, leave_out_broken: bool = False) -> str:
+    """The task that a command means: a task's id, a dataset's digest, or data here that is sent first."""
+    merged = parse_classes(classes)
+    if _TASK_ID.fullmatch(data) and not Path(data).exists():
+        if merged:
+            raise typer.BadParameter(f"{data} has its classes already; name a dataset to choose others")
+        return data
+    if _DIGEST.fullmatch(data):
+        digest = parse_digest(data)
+    else:
+        digest = publish_dataset(zoo, existing(data), leave_out_broken=leave_out_broken).digest
+    return zoo.tasks.create(digest, merged).id if merged else digest
+
+
+def check_use(data: str, classes: Sequence[str]) -> None:
+    """Find wrong use before anything is sent."""
+    parse_classes(classes)
+    if not _TASK_ID.fullmatch(data) and not _DIGEST.fullmatch(data):
+        existing(data)

@@ -1,0 +1,100 @@
+"""Options of commands: a frozen dataclass a command, so that what belongs together stays together."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, Field, dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, TypeVar, get_type_hints
+
+import typer
+
+from client.credentials import TokenFile
+from client.zoo import Zoo
+from registry.errors import InvalidNameError
+from registry.names import ModuleName, ModuleRef
+from registry.settings import Settings
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+CONFIG_NAME = "module-zoo"
+
+Options = TypeVar("Options")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZooOptions:
+    """What every command that talks to a zoo takes."""
+
+    url: Annotated[str | None, typer.Option(help="Address of the zoo; default: ZOO_URL, or this machine.")] = None
+    token: Annotated[str | None, typer.Option(help="Bearer token; default: ZOO_TOKEN, or what `zoo login` kept.")] = (
+        None
+    )
+    json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output, and nothing else.")] = False
+
+
+def takes(options: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
+    """Make a function of one dataclass into a command that has an argument or option for each of its fields."""
+    hints = get_type_hints(options, include_extras=True)
+    parameters = [_parameter(field, hints[field.name]) for field in fields(options)]  # type: ignore[arg-type]
+
+    def as_command(function: Callable[[Options], None]) -> Callable[..., None]:
+        @wraps(function)
+        def command(**values: object) -> None:
+            function(options(**values))
+
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = hints
+        del command.__wrapped__
+        return command
+
+    return as_command
+
+
+def _parameter(field: "Field[object]", hint: object) -> inspect.Parameter:
+    """A dataclass's field as a parameter of a function."""
+    default = field.default
+    if field.default_factory is not MISSING:
+        default = field.default_factory()
+    elif default is MISSING:
+        default = inspect.Parameter.empty
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=default)
+
+
+def token_file() -> TokenFile:
+    """Where `zoo login` keeps tokens: the user's configuration folder, as the platform has it."""
+    return TokenFile(Path(typer.get_app_dir(CONFIG_NAME)) / "tokens.json")
+
+
+def address(options: ZooOptions) -> str:
+    """The zoo's address: as the option, the environment or the default has it."""
+    return (options.url or Settings.load().url or DEFAULT_URL).rstrip("/")
+
+
+def secret(options: ZooOptions) -> str | None:
+    """The zoo's token: as the option, the environment or `zoo login` has it."""
+    held = Settings.load().token
+    return options.token or (held.get_secret_value() if held else None) or token_file().token(address(options))
+
+
+@contextmanager
+def opened(options: ZooOptions) -> Iterator[Zoo]:
+    """The zoo that a command talks to."""
+    with Zoo(address(options), secret(options)) as zoo:
+        yield zoo
+
+
+def module_name(text: str) -> str:
+    """``namespace/name``, or wrong use."""
+    try:
+        return str(ModuleName.parse(text))
+    except InvalidNameError as error:
+        raise typer.BadParameter(error.detail) from error
+
+
+def module_ref(text: str) -> str:
+    """A reference to a version, or wrong use."""
+    try:
+        return str(ModuleRef.parse(text))
+    except InvalidNameError as error:
+        raise typer.BadParameter(error.detail) from error

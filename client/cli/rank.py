@@ -1,0 +1,98 @@
+"""`zoo rank`: which modules would serve my data."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import typer
+
+from client.cli.data import CLASSES_HELP, check_use, task_of
+from client.cli.options import ZooOptions, module_ref, opened, takes
+from client.cli.output import answers, line, plain_table, write_json
+from client.cli.plots import PlotOption, plot_format, write_plot
+from client.cli.progress import bars
+from client.cli.scores import bar_scale, decision_text, interval_bar
+from client.zoo import Zoo
+from kernel_methods.kernels import ScoreName
+from registry.rankings import DEFAULT_SEED, SCORES, Ranking, RankingQuestion, RankingRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankOptions(ZooOptions):
+    """What `zoo rank` takes."""
+
+    data: Annotated[
+        str,
+        typer.Argument(help="Labelled images: zip, folder of class folders, parquet, npz; or a task or digest."),
+    ]
+    classes: Annotated[list[str], typer.Option(help=CLASSES_HELP)] = field(default_factory=list)
+    candidates: Annotated[
+        list[str], typer.Option(help="Only this module; may be repeated. Default: all that can be scored.")
+    ] = field(default_factory=list)
+    rank_by: Annotated[ScoreName, typer.Option(help="The score that decides.")] = SCORES[0]
+    examples: Annotated[int | None, typer.Option(min=4, help="Examples to score on.")] = None
+    seed: Annotated[int, typer.Option(min=0, help="Draws the examples.")] = DEFAULT_SEED
+    top: Annotated[int | None, typer.Option(min=1, help="Only so many modules.")] = None
+    leave_out_broken: Annotated[
+        bool, typer.Option("--leave-out-broken", help="Leave out images that cannot be read.")
+    ] = False
+    plot: PlotOption = None
+
+
+@takes(RankOptions)
+def rank(options: RankOptions) -> None:
+    """Rank the zoo's modules by how well they would serve your data.
+
+    Each score comes with an interval (95 %), and with what chance would reach; modules that cannot be told apart
+    share a rank.
+    """
+    check_use(options.data, options.classes)
+    plot_format(options.plot)
+    candidates = tuple(module_ref(ref) for ref in options.candidates) or None
+    with opened(options) as zoo:
+        ranking = _ranked(zoo, options, candidates)
+        write_plot(zoo, ranking.query, options.plot)
+    if options.json:
+        write_json(ranking)
+    else:
+        _write(ranking)
+
+
+def _ranked(zoo: Zoo, options: RankOptions, candidates: tuple[str, ...] | None) -> Ranking:
+    """Send the data where that is needed, ask, and wait for the answer."""
+    task = task_of(zoo, options.data, options.classes, leave_out_broken=options.leave_out_broken)
+    question = RankingQuestion(
+        task=task,
+        candidates=candidates,
+        rank_by=options.rank_by,
+        examples=options.examples,
+        seed=options.seed,
+        top=options.top,
+    )
+    with bars() as bar:
+        on_progress = bar.work("ranking")
+        return zoo.queries.rank(question, on_state=lambda state: on_progress(state.progress))
+
+
+def _write(ranking: Ranking) -> None:
+    """A line for each module, then what follows from it in a sentence."""
+    console = answers()
+    plain = not (console.encoding or "").lower().startswith("utf")
+    scale = bar_scale(ranking.ranking)
+    table = plain_table("rank", "module", "score", "interval (95 %)", "", "chance", "static", "n", "warnings")
+    for row in ranking.ranking:
+        table.add_row(*_cells(row), interval_bar(row, scale, plain=plain), *_doubts(row))
+    console.print(table)
+    line(decision_text(ranking))
+    line(f"by {ranking.rank_by}, seed {ranking.seed}, {len(ranking.classes)} classes, data {ranking.data}")
+
+
+def _cells(row: RankingRow) -> tuple[str, str, str, str]:
+    """What is left of the bar."""
+    low, high = row.interval
+    return str(row.rank), row.module.ref, f"{row.score:.3f}", f"{low:.3f} to {high:.3f}"
+
+
+def _doubts(row: RankingRow) -> tuple[str, str, str, str]:
+    """What is right of the bar."""
+    static = "-" if row.static is None else f"{row.static:.3f}"
+    return f"{row.chance:.3f}", static, str(row.n), "; ".join(row.warnings)

@@ -1,0 +1,86 @@
+"""`zoo search`: which modules there are."""
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import Annotated, Literal
+
+import typer
+
+from client.cli.options import ZooOptions, opened, takes
+from client.cli.output import answers, line, plain_table, write_json
+from registry.manifest import Role
+from registry.records import ModuleSearch, Page, PublishedModule
+
+Sort = Literal["name", "-name", "published_at", "-published_at"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions(ZooOptions):
+    """What `zoo search` takes."""
+
+    query: Annotated[str | None, typer.Argument(help="Looked for in names, descriptions and tags.")] = None
+    role: Annotated[Role | None, typer.Option(help="Only modules of this role.")] = None
+    namespace: Annotated[str | None, typer.Option(help="Only this namespace.")] = None
+    task: Annotated[str | None, typer.Option(help="Only modules trained on this task or class.")] = None
+    tag: Annotated[str | None, typer.Option(help="Only modules with this tag.")] = None
+    takes: Annotated[str | None, typer.Option(help="Only modules that take this, such as 'float32 (3, 32, 32)'.")] = (
+        None
+    )
+    gives: Annotated[str | None, typer.Option(help="Only modules that give this.")] = None
+    sort: Annotated[Sort, typer.Option(help="Order of the results.")] = "-published_at"
+    limit: Annotated[int, typer.Option(min=1, help="At most so many results.")] = 50
+
+    @property
+    def fields(self) -> ModuleSearch:
+        """The search as the zoo takes it."""
+        return ModuleSearch(
+            role=self.role,
+            namespace=self.namespace,
+            task=self.task,
+            tag=self.tag,
+            takes=self.takes,
+            gives=self.gives,
+            q=self.query,
+            sort=self.sort,
+        )
+
+
+@takes(SearchOptions)
+def search(options: SearchOptions) -> None:
+    """Search the modules of the zoo."""
+    with opened(options) as zoo:
+        found = zoo.modules.every(options.fields, page_size=min(200, options.limit + 1))
+        modules = tuple(islice(found, options.limit + 1))
+    shown, more = modules[: options.limit], len(modules) > options.limit
+    if options.json:
+        write_json(Page[PublishedModule](items=shown))
+    elif not shown:
+        line("No module fits; search for less, or publish one with `zoo train --publish`.")
+    else:
+        _write_table(shown)
+        if more:
+            line(f"There are more than {options.limit}; narrow the search, or raise --limit.")
+
+
+def _write_table(modules: tuple[PublishedModule, ...]) -> None:
+    """A line for each module."""
+    table = plain_table("module", "role", "takes", "gives", "trained on", "size", "tags")
+    for module in modules:
+        table.add_row(
+            module.ref,
+            module.role,
+            str(module.takes),
+            str(module.gives),
+            trained_on(module),
+            f"{module.size_bytes / 1e6:.2f} MB",
+            " ".join(module.tags),
+        )
+    answers().print(table)
+
+
+def trained_on(module: PublishedModule) -> str:
+    """The classes a module was trained on, the first few by name."""
+    if module.task is None:
+        return ""
+    labels = [trained.label for trained in module.task.classes]
+    return ", ".join(labels[:6]) + (f" and {len(labels) - 6} more" if len(labels) > 6 else "")

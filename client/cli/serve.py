@@ -1,0 +1,186 @@
+"""`zoo serve`: the service and one local worker, which begin and end together."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Annotated
+
+import httpx
+import typer
+
+from client.cli.options import takes
+from client.cli.output import line, note, write_json
+from client.cli.work import has_torch, worker_command
+from registry.errors import ConflictError, JobFailedError, SettingsError
+from registry.frozen import Frozen
+from registry.settings import Settings
+
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+LOOK_SECONDS = 0.2
+STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+Handler = Callable[[int, FrameType | None], object] | int | None
+
+
+class Serving(Frozen):
+    """Where the service answers."""
+
+    url: str
+    worker: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions:
+    """What `zoo serve` takes."""
+
+    host: Annotated[str | None, typer.Option(help="Address to listen on; default: ZOO_HOST, or 127.0.0.1.")] = None
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port; default: ZOO_PORT, or 8000; 0 takes a free one.")
+    ] = None
+    worker: Annotated[bool, typer.Option(help="Run a local worker beside the service.")] = True
+    json: Annotated[bool, typer.Option("--json", help="Write the address as JSON once it answers.")] = False
+
+
+@takes(ServeOptions)
+def serve(options: ServeOptions) -> None:
+    """Run the service, with one local worker, until it is interrupted.
+
+    When one of the two ends by itself, the other is stopped too.
+    """
+    settings = _settings(options)
+    settings.check_service()
+    worker = options.worker and has_torch()
+    if options.worker and not worker:
+        note("torch is not installed, so there is no local worker: nothing is trained or scored until a worker")
+        note(f"comes; on a machine with the extra 'train' run: zoo work --url {local_url(settings)}")
+    with Children() as children:
+        children.start("service", [sys.executable, "-m", "api"], settings=settings)
+        if children.wait_until_ready(local_url(settings)):
+            if worker:
+                children.start("worker", worker_command(local_url(settings)), settings=settings)
+            _announce(options, Serving(url=local_url(settings), worker=worker))
+        children.watch()
+
+
+def _settings(options: ServeOptions) -> Settings:
+    """The settings with what the options change, on a port that is free. Raises ConflictError, SettingsError."""
+    settings = Settings.load()
+    host = settings.host if options.host is None else options.host
+    port = settings.port if options.port is None else options.port
+    return settings.model_copy(update={"host": host, "port": free_port(host, port)})
+
+
+def free_port(host: str, port: int) -> int:
+    """The port, or a free one for 0. Raises ConflictError when it is taken, SettingsError for a strange host."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    except OSError as error:
+        raise SettingsError(f"{host!r} is no address of this machine ({error}); try --host 127.0.0.1") from error
+    with closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConflictError(f"cannot listen on {host} port {port} ({error}); choose another --port") from error
+        return int(probe.getsockname()[1])
+
+
+def local_url(settings: Settings) -> str:
+    """The service's address as seen from this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def _announce(options: ServeOptions, serving: Serving) -> None:
+    """Say where the service is."""
+    if options.json:
+        write_json(serving)
+    else:
+        line(f"The zoo answers at {serving.url} (interrupt to stop).")
+    sys.stdout.flush()
+
+
+@dataclass(slots=True)
+class Children:
+    """Processes that live and die together; leaving the block stops them."""
+
+    _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _signals: list[int] = field(default_factory=list)
+    _before: dict[int, Handler] = field(default_factory=dict)
+
+    def __enter__(self) -> "Children":
+        for number in STOPPING:
+            self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop(signal.SIGTERM if not self._signals else self._signals[0])
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def start(self, name: str, command: list[str], *, settings: Settings) -> None:
+        """Start a process in a session of its own, so that a key press reaches it through us only, and once."""
+        environment = {**os.environ, "ZOO_HOST": settings.host, "ZOO_PORT": str(settings.port)}
+        self._running[name] = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
+        )
+
+    def wait_until_ready(self, url: str) -> bool:
+        """Wait for the service to be ready; False when it was told to stop before.
+
+        Raises:
+            JobFailedError: it ended, or is not ready in time.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        with httpx.Client(trust_env=False, timeout=2.0) as http:
+            while time.monotonic() < deadline:
+                self._check()
+                if self._signals or _is_ready(http, url):
+                    return not self._signals
+                time.sleep(LOOK_SECONDS)
+        raise JobFailedError(f"the service is not ready at {url} after {START_SECONDS:.0f} seconds; see its log above")
+
+    def watch(self) -> None:
+        """Wait until told to stop. Raises JobFailedError when a process ends by itself."""
+        while not self._signals:
+            self._check()
+            time.sleep(LOOK_SECONDS)
+
+    def _check(self) -> None:
+        """Raises JobFailedError when a process has ended."""
+        for name, process in self._running.items():
+            if process.poll() is not None and not self._signals:
+                raise JobFailedError(f"the {name} ended by itself with status {process.returncode}; see its log above")
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """Note that it is time to stop."""
+        del frame
+        self._signals.append(number)
+
+    def _stop(self, number: int) -> None:
+        """Pass the signal on, the last one started first, and end whatever does not listen."""
+        for process in reversed(self._running.values()):
+            process.send_signal(number)
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in self._running.values():
+            try:
+                process.wait(timeout=max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _is_ready(http: httpx.Client, url: str) -> bool:
+    """Whether the service says that it is ready."""
+    try:
+        return http.get(f"{url}/readyz").status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False

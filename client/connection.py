@@ -1,0 +1,207 @@
+"""One connection to one zoo: requests with models in and out, problems as errors, patience where it is asked for."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from types import MappingProxyType
+from typing import TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from client.errors import UnexpectedAnswerError, error_of, unreachable
+from registry.errors import InvalidInputError
+
+Model = TypeVar("Model", bound=BaseModel)
+Value = str | int | bool | Sequence[str] | None
+
+BUSY = (429, 503)
+BUSY_WAIT_LIMIT_SECONDS = 10.0
+PREFER_MARGIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long to wait for what. A stall is a transfer in which no byte moves; `answer` is the service's thinking."""
+
+    connect_seconds: float = 10.0
+    stall_seconds: float = 30.0
+    answer_seconds: float = 300.0
+    retry_seconds: float = 0.2
+    tries: int = 5
+
+    def pause(self, failures: int) -> None:
+        """Sleep before the next try: twice as long after each failure, at most 5 seconds."""
+        time.sleep(min(5.0, self.retry_seconds * 2.0 ** (failures - 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: where to, with which JSON body, and how long the service may hold the answer back."""
+
+    method: str
+    path: str
+    params: Mapping[str, Value] = field(default_factory=lambda: MappingProxyType({}))
+    body: BaseModel | None = None
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    wait_seconds: float = 0.0
+
+    @property
+    def query(self) -> dict[str, str | list[str]]:
+        """The query string's fields; those that are None are left out."""
+        return {key: _written(value) for key, value in self.params.items() if value is not None}
+
+
+def _written(value: Value) -> str | list[str]:
+    """A value as a query string has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | int) else list(value or ())
+
+
+class Connection:
+    """Requests to one zoo; may be used from several threads at once."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        timeouts: Timeouts | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Raises InvalidInputError unless ``url`` begins with http:// or https:// and names a host."""
+        self.url = _checked(url)
+        self.timeouts = timeouts or Timeouts()
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers=headers,
+            follow_redirects=True,
+            transport=transport,
+            trust_env=not _is_loopback(httpx.URL(self.url).host),
+        )
+
+    def close(self) -> None:
+        """Close every socket."""
+        self._http.close()
+
+    def ask(self, call: Call, answer: type[Model]) -> Model:
+        """Send a request and read its answer as a model. Raises the ZooError that the zoo answered with."""
+        return self.read(self.send(call), answer)
+
+    def send(self, call: Call, *, content: bytes | None = None) -> httpx.Response:
+        """Send a request; while the zoo says it is busy and when to come back, come back."""
+        for _ in range(self.timeouts.tries - 1):
+            response = self._send_once(call, content=content)
+            seconds = _busy_seconds(response)
+            if seconds is None:
+                return _accepted(response)
+            time.sleep(seconds)
+        return _accepted(self._send_once(call, content=content))
+
+    def send_stream(self, call: Call, *, content: Iterator[bytes]) -> httpx.Response:
+        """Send a request whose body comes from an iterator, once. Raises httpx.TransportError when it breaks."""
+        return _accepted(self._http.send(self._request(call, content=content)))
+
+    @contextmanager
+    def stream(self, call: Call, *, stall_seconds: float) -> Iterator[httpx.Response]:
+        """Open an answer to be read in pieces. Raises httpx.TransportError when it breaks or stalls."""
+        request = self._request(call, content=None)
+        request.extensions["timeout"] = self._timeout(read_seconds=stall_seconds).as_dict()
+        response = self._http.send(request, stream=True)
+        try:
+            if response.status_code >= 400:
+                response.read()
+            yield response
+        finally:
+            response.close()
+
+    def read(self, response: httpx.Response, answer: type[Model]) -> Model:
+        """A response's body as a model. Raises UnexpectedAnswerError when it is something else."""
+        return self.parse(response.content, answer)
+
+    def parse(self, text: bytes | str, answer: type[Model]) -> Model:
+        """JSON text as a model. Raises UnexpectedAnswerError when it is something else."""
+        try:
+            return answer.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = "/".join(str(part) for part in first["loc"])
+            raise UnexpectedAnswerError(
+                f"{self.url} did not answer with a {answer.__name__} ({where or 'body'}: {first['msg']}); "
+                "is it a zoo, and of the same version as this client?"
+            ) from error
+
+    def _send_once(self, call: Call, *, content: bytes | None) -> httpx.Response:
+        """Send a request whose body can be sent again. Raises ServiceUnreachableError."""
+        try:
+            return self._http.send(self._request(call, content=content))
+        except httpx.TransportError as error:
+            raise unreachable(self.url, error) from error
+
+    def _request(self, call: Call, *, content: bytes | Iterator[bytes] | None) -> httpx.Request:
+        """The request as HTTP has it."""
+        headers = dict(call.headers)
+        if call.body is not None:
+            content = call.body.model_dump_json().encode()
+            headers["Content-Type"] = "application/json"
+        return self._http.build_request(
+            call.method,
+            call.path,
+            params=call.query,
+            content=content,
+            headers=headers,
+            timeout=self._timeout(read_seconds=self._patience(call)),
+        )
+
+    def _patience(self, call: Call) -> float:
+        """How long an answer may take to begin, in seconds."""
+        return max(self.timeouts.answer_seconds, call.wait_seconds + PREFER_MARGIN_SECONDS)
+
+    def _timeout(self, *, read_seconds: float) -> httpx.Timeout:
+        """All four limits: connect, read, write, and waiting for a free socket."""
+        return httpx.Timeout(
+            connect=self.timeouts.connect_seconds,
+            read=read_seconds,
+            write=self.timeouts.stall_seconds,
+            pool=self.timeouts.answer_seconds,
+        )
+
+
+def _checked(url: str) -> str:
+    """A zoo's address without the last slash."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise InvalidInputError(f"{url[:200]!r} is not an address ({error}); write http://host:port") from error
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise InvalidInputError(f"{url[:200]!r} is not a zoo's address; write http://host:port")
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a host is this machine, which no proxy stands before."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _busy_seconds(response: httpx.Response) -> float | None:
+    """How long a busy zoo wants to be left alone; None when it is not busy, or does not say."""
+    after = response.headers.get("Retry-After", "")
+    if response.status_code not in BUSY or not after.isdecimal():
+        return None
+    return min(float(after), BUSY_WAIT_LIMIT_SECONDS)
+
+
+def _accepted(response: httpx.Response) -> httpx.Response:
+    """The response. Raises the ZooError that it stands for."""
+    if response.status_code >= 400:
+        raise error_of(response)
+    return response

@@ -1,0 +1,45 @@
+"""Datasets over HTTP: upload, show, list, remove."""
+
+from pathlib import Path
+
+from client.cache import digest_of_file
+from client.connection import Call, Connection
+from client.transfer import Content, OnBytes, ignore_bytes, upload
+from registry.errors import NotFoundError
+from registry.names import Digest
+from registry.records import Dataset, Page
+
+
+class Datasets:
+    """Datasets of the zoo; one sees one's own."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Args: connection: the zoo."""
+        self._connection = connection
+
+    def publish(self, file: Path, *, leave_out_broken: bool = False, on_bytes: OnBytes = ignore_bytes) -> Dataset:
+        """Send a zip of class folders, a parquet or an npz file, unless the zoo has it from us already.
+
+        Raises:
+            InvalidDatasetError: what is wrong with it, each fault by itself.
+            TooLargeError: a bound is passed.
+        """
+        try:
+            return self.show(digest_of_file(file))
+        except NotFoundError:
+            params = {"broken": "leave_out"} if leave_out_broken else {}
+            call = Call("POST", "/datasets", params=params)
+            response = upload(self._connection, call, Content(file), on_bytes=on_bytes)
+        return self._connection.read(response, Dataset)
+
+    def show(self, digest: Digest) -> Dataset:
+        """One dataset. Raises NotFoundError."""
+        return self._connection.ask(Call("GET", f"/datasets/{digest}"), Dataset)
+
+    def list(self, *, limit: int = 50, cursor: str | None = None) -> Page[Dataset]:
+        """One page of our datasets, newest first."""
+        return self._connection.ask(Call("GET", "/datasets", params={"limit": limit, "cursor": cursor}), Page[Dataset])
+
+    def delete(self, digest: Digest) -> None:
+        """Remove a dataset: bytes, statistics and scores."""
+        self._connection.send(Call("DELETE", f"/datasets/{digest}"))

@@ -1,0 +1,112 @@
+"""Errors of the way to the zoo, and the answers of the zoo turned back into the errors they were."""
+
+from collections.abc import Iterator
+from http import HTTPStatus
+
+import httpx
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from registry.errors import Fault, ZooError
+
+DETAIL_LIMIT = 2000
+
+TELLING_STATUSES = (401, 403, 404, 409, 412, 413, 422, 428, 503)
+"""Statuses that say what is wrong without a problem document, as answers to HEAD and those of proxies come."""
+
+
+class ServiceUnreachableError(ZooError):
+    """No zoo answers at the address."""
+
+    code = "service_unreachable"
+    title = "The zoo cannot be reached"
+    status = 503
+
+
+class UnexpectedAnswerError(ZooError):
+    """Something answers at the address, but not as this version of the zoo does."""
+
+    code = "unexpected_answer"
+    title = "The answer is not one of this zoo"
+    status = 502
+
+
+class TransferBrokenError(ZooError):
+    """Bytes stopped flowing, and kept stopping when the transfer was resumed."""
+
+    code = "transfer_broken"
+    title = "The transfer broke off"
+    status = 504
+
+
+class _FaultFields(BaseModel):
+    """One entry of a problem's `errors`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    pointer: str = ""
+    detail: str = ""
+    code: str = "invalid"
+
+
+class _Problem(BaseModel):
+    """A problem+json document, as far as it is needed here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    title: str = ""
+    detail: str = ""
+    code: str = ""
+    errors: tuple[_FaultFields, ...] = ()
+
+
+def unreachable(url: str, error: httpx.TransportError) -> ServiceUnreachableError:
+    """The error for a connection that could not be made, or that gave no answer."""
+    reason = str(error) or type(error).__name__
+    return ServiceUnreachableError(
+        f"no zoo answers at {url} ({reason}); start one with `zoo serve`, or set ZOO_URL to where one runs"
+    )
+
+
+def error_of(response: httpx.Response) -> ZooError:
+    """The error that a response with status 400 or above stands for; its body must have been read."""
+    problem = _problem_in(response)
+    faults = tuple(Fault(fault.pointer, fault.detail, fault.code) for fault in problem.errors)
+    detail = problem.detail or problem.title or _without_words(response)
+    return _class_of(problem.code, response.status_code)(detail, faults=faults)
+
+
+def error_with_code(code: str | None, detail: str, *, otherwise: type[ZooError]) -> ZooError:
+    """The error that a code names; another one where there is no code, or none that is known."""
+    kind = next((kind for kind in _tree(ZooError) if kind.code == code), otherwise)
+    return kind(detail)
+
+
+def _problem_in(response: httpx.Response) -> _Problem:
+    """The problem document of a response, or an empty one where there is none."""
+    try:
+        return _Problem.model_validate_json(response.content)
+    except ValidationError:
+        return _Problem()
+
+
+def _without_words(response: httpx.Response) -> str:
+    """One sentence for an error that came without a problem document."""
+    phrase = HTTPStatus(response.status_code).phrase if response.status_code in set(HTTPStatus) else "no reason"
+    text = f"{response.request.method} {response.request.url} was answered with {response.status_code} ({phrase})"
+    return text[:DETAIL_LIMIT]
+
+
+def _class_of(code: str, status: int) -> type[ZooError]:
+    """The error class with this code; without any code, the most general one that this status tells by itself."""
+    kinds = tuple(_tree(ZooError))
+    by_code = next((kind for kind in kinds if kind.code == code), ZooError)
+    if code or status not in TELLING_STATUSES:
+        return by_code
+    return next(kind for kind in kinds if kind.status == status)
+
+
+def _tree(root: type[ZooError]) -> Iterator[type[ZooError]]:
+    """A class and everything below it, parents first."""
+    yield root
+    for below in root.__subclasses__():
+        yield from _tree(below)

@@ -1,0 +1,118 @@
+"""Jobs over HTTP: submit and follow them, and, for workers, claim and end them."""
+
+from collections.abc import Iterator, Sequence
+
+import httpx
+
+from client.connection import Call, Connection
+from client.events import follow
+from registry.errors import JobFailedError
+from registry.frozen import Frozen
+from registry.names import ModuleName
+from registry.recipes import TrainingRecipe
+from registry.records import Job, JobStatus, Page, Progress
+from registry.work import JobResult, WorkKind
+
+CLAIM_WAIT_SECONDS = 20.0
+
+
+class _NewJob(Frozen):
+    """A training run to be queued."""
+
+    name: str
+    recipe: TrainingRecipe
+
+
+class _Claim(Frozen):
+    """A worker that is free."""
+
+    worker: str
+    kinds: tuple[WorkKind, ...]
+    wait_seconds: float
+
+
+class _Heartbeat(Frozen):
+    """A worker that is alive, and how far it is."""
+
+    attempt: int
+    progress: Progress
+
+
+class _Finish(Frozen):
+    """What a worker brings back."""
+
+    attempt: int
+    result: JobResult
+
+
+class _Fail(Frozen):
+    """Why a worker could not."""
+
+    attempt: int
+    error: str
+
+
+class Jobs:
+    """Jobs of the zoo."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Args: connection: the zoo."""
+        self._connection = connection
+
+    def submit(self, name: ModuleName | str, recipe: TrainingRecipe) -> Job:
+        """Queue a training run that publishes under ``name``. Raises InvalidRecipeError, NotFoundError."""
+        return self._connection.ask(Call("POST", "/jobs", body=_NewJob(name=str(name), recipe=recipe)), Job)
+
+    def show(self, job_id: int) -> Job:
+        """One job as it is now. Raises NotFoundError."""
+        return self._connection.ask(Call("GET", f"/jobs/{job_id}"), Job)
+
+    def list(
+        self,
+        *,
+        kind: WorkKind | None = None,
+        status: JobStatus | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Job]:
+        """One page of jobs, newest first."""
+        params = {"kind": kind, "status": status, "limit": limit, "cursor": cursor}
+        return self._connection.ask(Call("GET", "/jobs", params=params), Page[Job])
+
+    def cancel(self, job_id: int) -> Job:
+        """Cancel a job; its worker stops at the next heartbeat. One that has ended stays as it is."""
+        return self._connection.ask(Call("DELETE", f"/jobs/{job_id}"), Job)
+
+    def events(self, job_id: int) -> Iterator[Job]:
+        """The job as it is now, and each time it changes, until it has ended."""
+        return follow(self._connection, f"/jobs/{job_id}", Job, ended=lambda job: job.status.ended)
+
+    def claim(self, kinds: Sequence[WorkKind], *, worker: str, wait_seconds: float = CLAIM_WAIT_SECONDS) -> Job | None:
+        """Claim the oldest free job of these kinds; None when there was none for so long."""
+        body = _Claim(worker=worker, kinds=tuple(kinds), wait_seconds=wait_seconds)
+        response = self._connection.send(Call("POST", "/jobs/claim", body=body, wait_seconds=wait_seconds))
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return None
+        return self._connection.read(response, Job)
+
+    def heartbeat(self, job_id: int, *, attempt: int, progress: Progress) -> Job:
+        """Keep the lease and say how far it is. Raises LeaseLostError."""
+        body = _Heartbeat(attempt=attempt, progress=progress)
+        return self._connection.ask(Call("PUT", f"/jobs/{job_id}/heartbeat", body=body), Job)
+
+    def finish(self, job_id: int, *, attempt: int, result: JobResult) -> Job:
+        """End a job with its result. Raises LeaseLostError."""
+        body = _Finish(attempt=attempt, result=result)
+        return self._connection.ask(Call("POST", f"/jobs/{job_id}/finish", body=body), Job)
+
+    def fail(self, job_id: int, *, attempt: int, error: str) -> Job:
+        """End a job that could not be done. Raises LeaseLostError."""
+        body = _Fail(attempt=attempt, error=error)
+        return self._connection.ask(Call("POST", f"/jobs/{job_id}/fail", body=body), Job)
+
+
+def check_done(job: Job) -> Job:
+    """A job that has ended well. Raises JobFailedError with the reason when it has not."""
+    if job.status is not JobStatus.DONE:
+        raise JobFailedError(f"job {job.id} is {job.status}: {job.error or 'no reason was given'}")
+    return job

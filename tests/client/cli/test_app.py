@@ -1,0 +1,115 @@
+"""The command line as a whole: help, wrong use, failures, and what is written where."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from client.cli.app import COMMANDS, Command, application, main
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An address where nobody listens."""
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    monkeypatch.setenv("ZOO_URL", url)
+    return url
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    """Exit code and everything written, of arguments that end before a zoo is asked."""
+    result = CliRunner().invoke(application(arguments), list(arguments))
+    return result.exit_code, " ".join(result.output.split())
+
+
+def test_the_help_names_every_command() -> None:
+    code, text = run("--help")
+    assert code == 0
+    for command in COMMANDS:
+        assert f"{command.name} {command.summary}" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_a_command_says_of_itself_what_the_help_says_of_it(command: Command) -> None:
+    code, text = run(command.name, "--help")
+    assert code == 0
+    assert command.summary.rstrip(".") in text
+    assert "--json" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "Usage: zoo"),
+        (["rnak"], "Did you mean 'rank'?"),
+        (["rank", "no-such.zip"], "no-such.zip"),
+        (["rank", "task-1", "--classes", "a"], "has its classes already"),
+        (["rank", __file__, "--classes", "cat,cat"], "'cat' is given twice"),
+        (["rank", __file__, "--rank-by", "luck"], "luck"),
+        (["rank", __file__, "--plot", "plot.gif"], "plot.gif"),
+        (["rank", __file__, "--candidates", "Bad Name"], "Bad Name"),
+        (["map", "task-1"], "two tasks or more"),
+        (["publish", "no-such.safetensors", "ada/digits"], "no-such.safetensors"),
+        (["publish", __file__, "digits"], "'digits' is not namespace/name"),
+        (["fetch", "ada/digits", "-o", "no-such-folder/x"], "no-such-folder"),
+        (["show", "ada/digits@0"], "0"),
+        (["compose", "name", "ada/digits@x@y"], "x@y"),
+        (["predict", "pipeline", "no-such.png"], "no-such.png"),
+        (["train", "no-such.zip", "--name", "ada/digits"], "no-such.zip"),
+        (["train", __file__, "--name", "ada/digits", "--epochs", "0"], "--epochs"),
+        (["train", __file__, "--name", "ada/digits", "--submit", "--baseline"], "--submit"),
+        (["search", "--limit", "0"], "--limit"),
+        (["serve", "--port", "70000"], "65535"),
+    ],
+)
+def test_wrong_use_is_told_and_ends_with_2(arguments: list[str], told: str, nowhere: str) -> None:
+    code, text = run(*arguments)
+    assert (code, told in text) == (2, True), text
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_a_failure_is_one_line_on_stderr_and_ends_with_1(nowhere: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["search"])
+    out, err = capsys.readouterr()
+    assert (left.value.code, out) == (1, "")
+    assert err.startswith(f"error: no zoo answers at {nowhere} ")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_failure_with_json_is_a_problem_on_stderr(nowhere: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["show", "ada/digits", "--json"])
+    out, err = capsys.readouterr()
+    assert (left.value.code, out) == (1, "")
+    problem = json.loads(err)
+    assert problem["code"] == "service_unreachable"
+    assert nowhere in problem["detail"]
+
+
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("ZOO_PORT", "many")
+    with pytest.raises(SystemExit, match="1"):
+        main(["search"])
+    assert "ZOO_PORT" in capsys.readouterr().err
+
+
+def test_the_help_imports_no_heavy_package() -> None:
+    heavy = {"httpx", "numpy", "pyarrow", "scipy", "matplotlib", "torch", "registry.records"}
+    code = f"""
+import sys
+from client.cli.app import main
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+sys.exit(", ".join({heavy} & set(sys.modules)) or None)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

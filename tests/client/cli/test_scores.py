@@ -1,0 +1,77 @@
+"""Scores for people."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from client.cli.scores import BAR_WIDTH, bar_scale, decision_text, interval_bar
+from registry.manifest import Preprocessing
+from registry.rankings import Decision, RankedModule, Ranking, RankingRow
+from tests.builders import digest_of
+
+
+def row(rank: int, score: float, *, doubt: float = 0.05, chance: float = 0.1) -> RankingRow:
+    return RankingRow(
+        rank=rank,
+        module=RankedModule(ref=f"ada/m{rank}-{score}@1", digest=digest_of(score)),
+        score=score,
+        interval=(score - doubt, score + doubt),
+        chance=chance,
+        p_value=0.01,
+        panel={"centred_alignment": score},
+        static=None,
+        n=100,
+        n_per_class={"a": 50, "b": 50},
+        preprocessing=Preprocessing(colour="grey", height=8, width=8, mean=(0.5,), std=(0.5,)),
+        warnings=(),
+        cached=False,
+        milliseconds=1.0,
+    )
+
+
+def ranking(decision: Decision, rows: Sequence[RankingRow]) -> Ranking:
+    return Ranking(
+        query="query-1",
+        rank_by="centred_alignment",
+        decision=decision,
+        seed=0,
+        examples=100,
+        task="task-1",
+        data=digest_of("data"),
+        classes={"a": ("a",), "b": ("b",)},
+        scorer="statistics-1",
+        serial=1,
+        candidates=len(rows),
+        ranking=tuple(rows),
+    )
+
+
+def test_a_bar_shows_score_interval_and_chance_on_one_scale() -> None:
+    rows = (row(1, 0.6), row(2, 0.3))
+    scale = bar_scale(rows)
+    assert scale == (0.1, 0.65)
+    first, second = (interval_bar(each, scale, plain=True) for each in rows)
+    assert (first[0], first[-1]) == ("|", "-")
+    assert first.index("o") > second.index("o")
+    assert len(first) == len(second) == BAR_WIDTH
+    assert set(interval_bar(rows[0], scale)) == set(" ─●┆")
+
+
+def test_a_scale_is_never_empty() -> None:
+    low, high = bar_scale([row(1, 0.1, doubt=0.0)])
+    assert low < 0.1 < high
+    assert bar_scale([]) == (-0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("decision", "rows", "told"),
+    [
+        ("ranked", [row(1, 0.6), row(2, 0.3)], "ada/m1-0.6@1 serves this task best: 0.600 (95 %: 0.550 to 0.650)"),
+        ("tie", [row(1, 0.6), row(1, 0.59), row(3, 0.2)], "ada/m1-0.6@1, ada/m1-0.59@1 cannot be told apart"),
+        ("tie", [row(1, 0.6 + i / 100) for i in range(5)], "and 2 more cannot"),
+        ("none_better_than_chance", [row(1, 0.05)], "None of the 1 modules is better than chance"),
+        ("none_better_than_chance", [], "No module of this zoo can be scored"),
+    ],
+)
+def test_a_decision_is_a_sentence(decision: Decision, rows: list[RankingRow], told: str) -> None:
+    assert told in decision_text(ranking(decision, rows))

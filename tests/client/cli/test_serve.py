@@ -1,0 +1,95 @@
+"""Processes that live and die together."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+import pytest
+
+from client.cli.serve import Children, free_port, local_url
+from registry.errors import ConflictError, JobFailedError, SettingsError
+from registry.settings import Settings
+
+SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
+SETTINGS = Settings(host="127.0.0.1", port=1)
+
+
+@pytest.fixture(autouse=True)
+def _stderr_is_a_file(capfd: pytest.CaptureFixture[str]) -> None:
+    """Child processes write to a real file, which pytest's own stand-in for stderr is not."""
+
+
+def pid_of(children: Children, name: str) -> int:
+    return children._running[name].pid
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_when_one_ends_by_itself_the_other_is_stopped_and_that_is_a_failure() -> None:
+    with Children() as children:
+        children.start("service", SLEEPER, settings=SETTINGS)
+        children.start("worker", [sys.executable, "-c", "raise SystemExit(3)"], settings=SETTINGS)
+        service = pid_of(children, "service")
+        with pytest.raises(JobFailedError, match="the worker ended by itself with status 3"):
+            children.watch()
+    assert is_gone(service)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_both_and_that_is_no_failure(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with Children() as children:
+        children.start("service", SLEEPER, settings=SETTINGS)
+        children.start("worker", SLEEPER, settings=SETTINGS)
+        pids = [pid_of(children, name) for name in ("service", "worker")]
+        threading.Timer(0.3, os.kill, (os.getpid(), number)).start()
+        children.watch()
+    assert [is_gone(pid) for pid in pids] == [True, True]
+    assert signal.getsignal(number) == before
+
+
+def test_a_service_that_dies_before_it_is_ready_is_a_failure_at_once() -> None:
+    began = time.monotonic()
+    with Children() as children:
+        children.start("service", [sys.executable, "-c", "raise SystemExit(1)"], settings=SETTINGS)
+        with pytest.raises(JobFailedError, match="the service ended by itself with status 1"):
+            children.wait_until_ready("http://127.0.0.1:1")
+    assert time.monotonic() - began < 10
+
+
+def test_the_children_learn_host_and_port_from_the_environment() -> None:
+    code = "import os, sys; sys.exit(0 if os.environ['ZOO_PORT'] == '1' else 9)"
+    with Children() as children:
+        children.start("service", [sys.executable, "-c", code], settings=SETTINGS)
+        with pytest.raises(JobFailedError, match="with status 0"):
+            children.watch()
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        with pytest.raises(ConflictError, match=f"port {taken}"):
+            free_port("127.0.0.1", taken)
+    assert free_port("127.0.0.1", 0) > 0
+
+
+def test_a_host_that_is_none_is_named() -> None:
+    with pytest.raises(SettingsError, match="no host"):
+        free_port("no host", 0)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("127.0.0.1", "http://127.0.0.1:1"), ("0.0.0.0", "http://127.0.0.1:1"), ("::", "http://[::1]:1")],
+)
+def test_the_address_is_one_that_this_machine_can_ask(host: str, url: str) -> None:
+    assert local_url(Settings(host=host, port=1)) == url

@@ -1,0 +1,93 @@
+"""The cache: a final name only for checked bytes."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from client.cache import ABANDONED_SECONDS, Cache, digest_of_bytes, digest_of_file, place_copy
+from registry.errors import WrongDigestError
+
+DATA = b"weights"
+DIGEST = digest_of_bytes(DATA)
+
+
+def keep(cache: Cache, data: bytes = DATA) -> Path:
+    with cache.draft(DIGEST) as draft:
+        draft.write(data)
+        return cache.keep(draft)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_file_lies_under_its_digest_and_cannot_be_written_to(tmp_path: Path) -> None:
+    path = keep(Cache(tmp_path))
+    name = DIGEST.removeprefix("sha256:")
+    assert path == tmp_path / name[:2] / name
+    assert path.stat().st_mode & 0o222 == 0
+    assert digest_of_file(path) == DIGEST
+
+
+def test_an_empty_blob_can_be_kept(tmp_path: Path) -> None:
+    cache, digest = Cache(tmp_path), digest_of_bytes(b"")
+    with cache.draft(digest) as draft:
+        cache.keep(draft)
+    assert cache.find(digest) == cache.place(digest)
+
+
+def test_wrong_bytes_leave_nothing_behind(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    with pytest.raises(WrongDigestError):
+        keep(cache, b"other")
+    assert files(tmp_path) == []
+
+
+def test_a_draft_that_was_not_kept_is_the_start_of_the_next_one(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    with cache.draft(DIGEST) as draft:
+        draft.write(DATA[:3])
+    with cache.draft(DIGEST) as draft:
+        assert draft.size == 3
+        draft.write(DATA[3:])
+        assert cache.keep(draft).read_bytes() == DATA
+
+
+def test_whoever_still_writes_to_an_older_draft_does_no_harm(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    with cache.draft(DIGEST) as older:
+        older.write(DATA[:3])
+        with cache.draft(DIGEST) as newer:
+            newer.write(DATA[newer.size :])
+            kept = cache.keep(newer)
+        older.write(b"rubbish")
+    assert kept.read_bytes() == DATA
+
+
+def test_drafts_of_long_ago_go_when_the_blob_comes(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    for _ in range(2):
+        with cache.draft(DIGEST) as draft:
+            draft.restart()
+            draft.write(DATA[:3])
+    abandoned, recent = sorted(tmp_path.rglob("*.part"))
+    long_ago = time.time() - 2 * ABANDONED_SECONDS
+    os.utime(abandoned, (long_ago, long_ago))
+    keep_rest = cache.place(DIGEST)
+    with cache.draft(DIGEST) as draft:
+        draft.write(DATA[draft.size :])
+        cache.keep(draft)
+    assert files(tmp_path) == sorted([keep_rest.name, recent.name])
+
+
+def test_a_copy_is_whole_or_not_there(tmp_path: Path) -> None:
+    source, target = keep(Cache(tmp_path / "cache")), tmp_path / "out" / "module.safetensors"
+    with pytest.raises(FileNotFoundError):
+        place_copy(source, target)
+    target.parent.mkdir()
+    place_copy(source, target)
+    assert target.read_bytes() == DATA
+    assert files(target.parent) == [target.name]
+    target.write_bytes(b"a copy is the user's own")
