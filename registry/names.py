@@ -106,5 +106,13 @@ class ModuleRef:
         return f"{self.name}@{self.selector}"
 
 
-DigestField = Annotated[Digest, AfterValidator(parse_digest)]
+def _digest_in_model(text: str) -> Digest:
+    """As `parse_digest`, with the error that pydantic collects."""
+    try:
+        return parse_digest(text)
+    except InvalidNameError as error:
+        raise ValueError(error.detail) from error
+
+
+DigestField = Annotated[Digest, AfterValidator(_digest_in_model)]
 """A digest inside a pydantic model."""

@@ -1,0 +1,40 @@
+"""Start the service: ``python -m api``; all settings come from ``ZOO_*`` variables."""
+
+import sys
+
+import uvicorn
+
+from api.asgi import application
+from api.logs import configure_logs
+from registry.errors import ZooError
+from registry.settings import Settings
+
+SHUTDOWN_SECONDS = 5
+KEEP_ALIVE_SECONDS = 75
+
+
+def main() -> int:
+    """Serve until told to stop; 1, with one sentence, when the settings or the storage do not allow a start."""
+    configure_logs()
+    try:
+        settings = Settings.load()
+        app = application(settings)
+    except (ZooError, OSError) as error:
+        sys.stderr.write(f"the service cannot start: {error}\n")
+        return 1
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

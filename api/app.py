@@ -1,0 +1,73 @@
+"""The app: every route over one zoo, behind one door."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import Depends, FastAPI
+
+from api import problems
+from api.door import Door
+from api.guests import Guests
+from api.inputs import Services, refuse_unknown_parameters
+from api.metrics import Metrics
+from api.openapi import describe
+from api.pages.routes import router as pages
+from api.routes import (
+    aliases,
+    blobs,
+    datasets,
+    health,
+    jobs,
+    modules,
+    pipelines,
+    queries,
+    tasks,
+    transferability,
+)
+from api.uploads import Desk
+from api.waiting import WaitingRoom
+from registry.zoo import Zoo
+
+ROUTES = (modules, aliases, blobs, pipelines, datasets, tasks, transferability, queries, jobs, health)
+DESCRIPTION = "Publish network modules, compose them, train them, and ask which of them serves your data."
+
+
+def create_app(zoo: Zoo) -> FastAPI:
+    """The whole service over a zoo, as an ASGI app."""
+    app = FastAPI(
+        title="Module Zoo",
+        description=DESCRIPTION,
+        version=_version(),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(refuse_unknown_parameters)],
+    )
+    metrics, guests = Metrics(), Guests(zoo)
+    room = WaitingRoom(metrics.waiting)
+    app.state.services = Services(zoo, Desk(zoo, guests), guests, room, metrics)
+    for routes in ROUTES:
+        app.include_router(routes.router)
+    app.include_router(pages)
+    problems.install(app)
+    app.add_middleware(Door, settings=zoo.settings, metrics=metrics)
+    _describe_once(app)
+    return app
+
+
+def _describe_once(app: FastAPI) -> None:
+    """Put our description in the place of the framework's; it is made once, when it is first asked for."""
+    document: dict[str, object] = {}
+
+    def openapi() -> dict[str, object]:
+        if not document:
+            document.update(describe(app))
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _version() -> str:
+    try:
+        return version("module-zoo")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,178 @@
+"""The door: what happens to every request before and after its route, whatever the route is.
+
+It gives the request an id, lets it in or not, bounds its body, answers HEAD as GET without the body, counts, logs,
+and turns whatever nobody expected into a problem without a stack trace.
+"""
+
+import re
+import secrets
+import time
+from dataclasses import dataclass
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.access import Caller, check_access
+from api.metrics import Metrics
+from api.problems import framework_problem, problem_of, respond
+from registry.errors import TooLargeError, ZooError
+from registry.settings import Settings
+
+log = structlog.get_logger()
+
+REQUEST_ID = "zoo.request_id"
+BODY_LIMIT = "zoo.body_limit_bytes"
+HEAD = "zoo.head"
+SANE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+RESULT_PATH = re.compile(r"/jobs/[0-9]+/finish")
+RESULT_LIMIT_FACTOR = 64
+"""What a worker brings back holds a line for each image, so it may be so much larger than other JSON."""
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request and what has been answered so far."""
+
+    scope: Scope
+    request_id: str
+    began: float
+    head: bool
+    status: int = 0
+
+
+class Door:
+    """ASGI middleware around the whole app."""
+
+    def __init__(self, app: ASGIApp, *, settings: Settings, metrics: Metrics) -> None:
+        """Args: app: what is behind the door; settings: token and limits; metrics: where requests are counted."""
+        self._app, self._settings, self._metrics = app, settings, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Carry one request through; anything but HTTP passes."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, _request_id(Headers(scope=scope)), time.perf_counter(), scope["method"] == "HEAD")
+        scope[REQUEST_ID] = exchange.request_id
+        scope[BODY_LIMIT] = _body_limit(scope["path"], self._settings.json_limit_bytes)
+        structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
+        answer = _Answer(exchange, send)
+        try:
+            await self._guarded(exchange, receive, answer)
+        finally:
+            self._note(exchange)
+            structlog.contextvars.unbind_contextvars("request_id")
+
+    async def _guarded(self, exchange: _Exchange, receive: Receive, answer: "_Answer") -> None:
+        """Let the request in, pass it on, and answer for whatever goes wrong."""
+        scope = exchange.scope
+        try:
+            check_access(_caller(scope), self._settings.token)
+            if exchange.head:
+                scope["method"], scope[HEAD] = "GET", True
+            await self._app(scope, _bounded(scope, receive), answer)
+        except ClientDisconnect:
+            exchange.status = exchange.status or 499
+        except ZooError as error:
+            await self._refuse(exchange, receive, answer, problem=error)
+        except Exception:
+            log.exception("request failed", method=scope["method"], path=scope["path"])
+            if exchange.status:
+                raise  # the answer has begun: only breaking the connection tells that it is not whole
+            detail = f"something went wrong here that should not have; ask with request id {exchange.request_id}"
+            response = respond(framework_problem(500, detail), exchange.request_id)
+            await response(scope, receive, answer)
+
+    async def _refuse(self, exchange: _Exchange, receive: Receive, answer: "_Answer", *, problem: ZooError) -> None:
+        """Answer with a zoo error, unless an answer has begun."""
+        if exchange.status:
+            raise problem
+        response = respond(problem_of(problem), exchange.request_id)
+        await response(exchange.scope, receive, answer)
+
+    def _note(self, exchange: _Exchange) -> None:
+        """Count and log one request."""
+        seconds = time.perf_counter() - exchange.began
+        method = "HEAD" if exchange.head else exchange.scope["method"]
+        route = getattr(exchange.scope.get("route"), "path", "none")
+        self._metrics.note(method=method, route=route, status=exchange.status, seconds=seconds)
+        log.info(
+            "request",
+            method=method,
+            path=exchange.scope["path"][:500],
+            status=exchange.status,
+            milliseconds=round(1000 * seconds, 1),
+        )
+
+
+class _Answer:
+    """What the app sends, with the headers every answer has, and without a body where the request was HEAD."""
+
+    def __init__(self, exchange: _Exchange, send: Send) -> None:
+        self._exchange, self._send, self._closed = exchange, send, False
+
+    async def __call__(self, message: Message) -> None:
+        """Pass a message on."""
+        if message["type"] == "http.response.start":
+            self._exchange.status = message["status"]
+            headers = MutableHeaders(raw=message.setdefault("headers", []))
+            headers["X-Request-Id"] = self._exchange.request_id
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers.setdefault("Referrer-Policy", "same-origin")
+            message = {**message, "headers": headers.raw}
+        elif self._exchange.head:
+            if self._closed:
+                return
+            self._closed = True
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send(message)
+
+
+def _request_id(headers: Headers) -> str:
+    """The caller's own id where it is short and plain, else a new one."""
+    given = headers.get("x-request-id", "")
+    return given if SANE_ID.fullmatch(given) else secrets.token_hex(12)
+
+
+def _caller(scope: Scope) -> Caller:
+    client = scope.get("client")
+    return Caller(
+        method=scope["method"],
+        path=scope["path"],
+        headers=Headers(scope=scope),
+        address=client[0] if client else None,
+    )
+
+
+def _body_limit(path: str, json_limit_bytes: int) -> int:
+    """How large a body may be that is read whole; routes that stream theirs set their own limit."""
+    return json_limit_bytes * (RESULT_LIMIT_FACTOR if RESULT_PATH.fullmatch(path) else 1)
+
+
+def _bounded(scope: Scope, receive: Receive) -> Receive:
+    """A receive that counts, and raises TooLargeError as soon as the body's limit is known to be passed."""
+    count = 0
+
+    async def bounded() -> Message:
+        nonlocal count
+        check_length(scope)
+        message = await receive()
+        count += len(message.get("body", b""))
+        if count > scope[BODY_LIMIT]:
+            raise _too_large(f"more than {scope[BODY_LIMIT]}", scope[BODY_LIMIT])
+        return message
+
+    return bounded
+
+
+def check_length(scope: Scope) -> None:
+    """Raises TooLargeError before anything is read where the request says that its body is over the limit."""
+    length = Headers(scope=scope).get("content-length", "")
+    if length.isdecimal() and int(length) > scope[BODY_LIMIT]:
+        raise _too_large(length, scope[BODY_LIMIT])
+
+
+def _too_large(size: str, limit: int) -> TooLargeError:
+    return TooLargeError(f"the body has {size} bytes, but at most {limit} are taken here; send less")

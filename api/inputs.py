@@ -1,0 +1,121 @@
+"""What routes take from a request: the services, the page of a list, names; and what they refuse."""
+
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Query
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+from starlette.requests import Request
+
+from api.guests import Guests
+from api.metrics import Metrics
+from api.uploads import Desk
+from api.waiting import WaitingRoom
+from registry.errors import Fault, InvalidInputError, InvalidNameError
+from registry.names import ModuleName, ModuleRef, Selector, parse_word
+from registry.zoo import Zoo
+
+Model = TypeVar("Model", bound=BaseModel)
+
+PAGE = 50
+LONGEST_PAGE = 200
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything routes need."""
+
+    zoo: Zoo
+    desk: Desk
+    guests: Guests
+    room: WaitingRoom
+    metrics: Metrics
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def _zoo(request: Request) -> Zoo:
+    return _services(request).zoo
+
+
+TheServices = Annotated[Services, Depends(_services)]
+TheZoo = Annotated[Zoo, Depends(_zoo)]
+
+Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="most items of one page")]
+Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before")]
+
+
+def refuse_unknown_parameters(request: Request) -> None:
+    """No typo passes in silence. Raises InvalidInputError for a query parameter that the route does not have."""
+    route = getattr(request.scope.get("route"), "path", None)
+    known = _known_parameters(request, str(route))
+    if known is None:
+        return
+    faults = [
+        Fault(f"/query/{name[:200]}", f"there is no parameter {name[:200]!r} here", "extra_forbidden")
+        for name in request.query_params
+        if name not in known
+    ]
+    if faults:
+        takes = ", ".join(sorted(known)) or "none"
+        raise InvalidInputError(f"{faults[0].detail}; this request takes {takes}", faults=faults)
+
+
+def _known_parameters(request: Request, path: str) -> set[str] | None:
+    """Names of a route's query parameters; None for what the API's description does not list, such as pages."""
+    operation = request.app.openapi()["paths"].get(path, {}).get(request.method.lower())
+    if operation is None:
+        return None
+    return {each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"}
+
+
+def module_name(namespace: str, name: str) -> ModuleName:
+    """The module that a path names. Raises InvalidNameError."""
+    return ModuleName(parse_word(namespace, what="namespace"), parse_word(name, what="name"))
+
+
+TheModule = Annotated[ModuleName, Depends(module_name)]
+
+
+def module_ref(module: TheModule, ref: str) -> ModuleRef:
+    """The version that a path names: by number, digest or alias. Raises InvalidNameError."""
+    return ModuleRef(module, Selector.parse(ref))
+
+
+TheRef = Annotated[ModuleRef, Depends(module_ref)]
+
+
+def version_number(ref: str) -> int:
+    """The version of a path that must name it by number. Raises InvalidNameError."""
+    version = Selector.parse(ref).version
+    if version is None:
+        raise InvalidNameError(f"{ref[:200]!r} is not the number of a version; this request needs one")
+    return version
+
+
+TheVersion = Annotated[int, Depends(version_number)]
+
+
+def parse_json(text: bytes | str, model: type[Model]) -> Model:
+    """JSON text as a model. Raises RequestValidationError, as the framework does for bodies that it reads itself."""
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False)
+        placed = [{**each, "loc": ("body", *each["loc"])} for each in wrong]
+        raise RequestValidationError(placed, body=_parsed(text)) from error
+
+
+def _parsed(text: bytes | str) -> object:
+    """What a body says, to find places in; nothing where it is no JSON."""
+    try:
+        parsed: object = from_json(text)
+    except ValueError:
+        return None
+    return parsed

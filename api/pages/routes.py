@@ -1,0 +1,29 @@
+"""The door for people: every page, and the few files they are made with."""
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.pages import catalogue, ranking
+from api.pages.errors import PageRoute
+from api.pages.rendering import ASSETS
+from registry.errors import NotFoundError
+
+FOR_EVER = "public, max-age=31536000, immutable"
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+router.include_router(catalogue.router)
+router.include_router(ranking.router)
+
+
+@router.get("/static/{name}")
+def give_asset(request: Request, name: str, v: str = "") -> Response:
+    """A file of the pages; under the address that names its bytes it may be kept for ever."""
+    asset = ASSETS.get(name)
+    if asset is None:
+        raise NotFoundError(f"pages have no file {name[:200]!r}")
+    etag = f'"{asset.tag}"'
+    headers = {"ETag": etag, "Cache-Control": FOR_EVER if v == asset.tag else "no-cache"}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    return Response(asset.data, media_type=asset.media_type, headers=headers)

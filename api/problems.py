@@ -1,0 +1,162 @@
+"""Every error as one shape: application/problem+json (RFC 9457), those of the framework included."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from registry.errors import BusyError, InvalidInputError, UnauthenticatedError, ZooError
+from registry.frozen import Frozen
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 1
+FAULTS_TOLD = 100
+CHALLENGE = 'Bearer realm="zoo"'
+
+FRAMEWORK_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    413: "too_large",
+    415: "unsupported_media_type",
+    416: "range_not_satisfiable",
+    500: "internal_error",
+}
+"""Stable codes of errors that no rule of the zoo raises."""
+
+
+class ProblemFault(Frozen):
+    """One thing wrong: where, as a JSON pointer into the body, or /query/NAME, /path/NAME, /header/NAME."""
+
+    pointer: str
+    detail: str
+    code: str
+
+
+class Problem(Frozen):
+    """What went wrong, for programs (`code`) and for people (`detail`)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: tuple[ProblemFault, ...] = ()
+    request_id: str
+
+
+def problem_of(error: ZooError) -> Problem:
+    """A zoo error as a problem, without a request's id yet."""
+    faults = tuple(
+        ProblemFault(pointer=fault.pointer, detail=fault.detail, code=fault.code)
+        for fault in error.faults[:FAULTS_TOLD]
+    )
+    return Problem(
+        type=f"/errors/{error.code}",
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        code=error.code,
+        errors=faults,
+        request_id="",
+    )
+
+
+def framework_problem(status: int, detail: str) -> Problem:
+    """A problem that no rule of the zoo raises: an unknown path, a wrong method, an unexpected error."""
+    code = FRAMEWORK_CODES.get(status, "http_error")
+    title = HTTPStatus(status).phrase
+    return Problem(type=f"/errors/{code}", title=title, status=status, detail=detail, code=code, request_id="")
+
+
+def respond(problem: Problem, request_id: str, *, headers: Mapping[str, str] | None = None) -> Response:
+    """A problem as the answer to a request, with the headers its status asks for."""
+    told = problem.model_copy(update={"request_id": request_id})
+    sent = {"Cache-Control": "no-store", **(headers or {})}
+    if problem.status == UnauthenticatedError.status:
+        sent["WWW-Authenticate"] = CHALLENGE
+    if problem.status in (429, BusyError.status):
+        sent["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return Response(told.model_dump_json(), status_code=problem.status, headers=sent, media_type=MEDIA_TYPE)
+
+
+def request_id_of(request: Request) -> str:
+    """The id that the door gave this request."""
+    return str(request.scope.get("zoo.request_id", ""))
+
+
+def install(app: FastAPI) -> None:
+    """Turn every error that the app raises into a problem."""
+    app.add_exception_handler(ZooError, _zoo_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+
+
+def _zoo_error(request: Request, error: Exception) -> Response:
+    """A rule of the zoo was broken."""
+    if not isinstance(error, ZooError):
+        raise error
+    return respond(problem_of(error), request_id_of(request))
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    """The framework refused; a body that could not be read hides the zoo error which says why."""
+    if not isinstance(error, HTTPException):
+        raise error
+    if isinstance(error.__cause__, ZooError):
+        return _zoo_error(request, error.__cause__)
+    detail = f"{request.method} {request.url.path[:200]}: {error.detail}; GET /openapi.json lists what there is"
+    if error.status_code not in (404, 405):
+        detail = str(error.detail)
+    return respond(framework_problem(error.status_code, detail), request_id_of(request), headers=error.headers)
+
+
+def _validation_error(request: Request, error: Exception) -> Response:
+    """Fields are wrong; each is named."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    if isinstance(error.body, bytes):
+        detail = "this request takes JSON; send it with Content-Type: application/json"
+        return respond(framework_problem(415, detail), request_id_of(request))
+    faults = tuple(_faults(error))
+    first = faults[0]
+    more = f" (and {len(faults) - 1} more, see errors)" if len(faults) > 1 else ""
+    detail = f"the request is not valid: {first.pointer or 'the body'}: {first.detail}{more}"
+    problem = problem_of(InvalidInputError(detail)).model_copy(update={"errors": faults[:FAULTS_TOLD]})
+    return respond(problem, request_id_of(request))
+
+
+def _faults(error: RequestValidationError) -> Iterator[ProblemFault]:
+    """Each wrong field, without what was sent for it."""
+    for wrong in error.errors():
+        place, *steps = wrong["loc"]
+        if place == "body":
+            pointer = "".join(f"/{_escaped(step)}" for step in _existing(steps, error.body))
+        else:
+            pointer = f"/{place}/" + "/".join(_escaped(step) for step in steps)
+        detail = str(wrong.get("ctx", {}).get("error") or wrong["msg"])
+        yield ProblemFault(pointer=pointer, detail=detail, code=str(wrong["type"]))
+
+
+def _existing(steps: Sequence[str | int], body: object) -> Iterator[str | int]:
+    """The steps of a validator's location that the body has; it also names the kinds it tried in between."""
+    for place, step in enumerate(steps):
+        if isinstance(body, dict) and step in body:
+            body = body[step]
+        elif isinstance(body, list):
+            if not isinstance(step, int) or step >= len(body):
+                continue
+            body = body[step]
+        elif not isinstance(body, dict) or place < len(steps) - 1:
+            continue
+        yield step
+
+
+def _escaped(step: str | int) -> str:
+    """One step of a JSON pointer (RFC 6901)."""
+    return str(step)[:200].replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,85 @@
+"""Aliases of a module over HTTP: compare-and-swap, and the history of every move."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.answers import answer, tagged
+from api.byte_ranges import REVALIDATED
+from api.conditions import alias_condition
+from api.inputs import TheModule, TheZoo
+from api.openapi import refusals
+from registry.errors import (
+    InvalidNameError,
+    NotFoundError,
+    PreconditionFailedError,
+    PreconditionRequiredError,
+)
+from registry.frozen import Frozen
+from registry.names import ModuleName, parse_alias
+from registry.records import Alias, AliasMove, Page
+from registry.zoo import Zoo
+
+router = APIRouter(tags=["aliases"])
+
+ALIAS = "/modules/{namespace}/{name}/aliases/{alias}"
+
+
+def alias_word(alias: str) -> str:
+    """The alias that a path names. Raises InvalidNameError."""
+    return parse_alias(alias)
+
+
+TheAlias = Annotated[str, Depends(alias_word)]
+
+
+class AliasTarget(Frozen):
+    """The version an alias is to point at."""
+
+    version: Annotated[int, Field(ge=1, lt=2**31)]
+
+
+@router.get(ALIAS, response_model=Alias, operation_id="show_alias", responses=refusals(InvalidNameError, NotFoundError))
+def show_alias(module: TheModule, alias: TheAlias, request: Request, zoo: TheZoo) -> Response:
+    """Where an alias points; its revision is the entity tag, for `If-Match`."""
+    found = zoo.modules.alias(module, alias)
+    return tagged(request, found, etag=str(found.revision), cache=REVALIDATED)
+
+
+@router.put(
+    ALIAS,
+    response_model=Alias,
+    operation_id="set_alias",
+    responses={
+        **refusals(InvalidNameError, NotFoundError, PreconditionFailedError, PreconditionRequiredError),
+        201: {"description": "The alias is new.", "model": Alias},
+    },
+)
+def set_alias(module: TheModule, alias: TheAlias, body: AliasTarget, request: Request, zoo: TheZoo) -> Response:
+    """Point an alias at a version, if it is still where `If-Match` says, or new with `If-None-Match: *`."""
+    condition = alias_condition(request, present=_revision(zoo, module, alias), alias=alias)
+    moved = zoo.modules.set_alias(module, alias, body.version, condition=condition)
+    return answer(moved, status=201 if moved.revision == 1 else 200, headers={"ETag": f'"{moved.revision}"'})
+
+
+def _revision(zoo: Zoo, module: ModuleName, alias: str) -> int | None:
+    """The revision an alias is at; None where there is none yet."""
+    try:
+        return zoo.modules.alias(module, alias).revision
+    except NotFoundError:
+        return None
+
+
+@router.get(
+    f"{ALIAS}/history",
+    response_model=Page[AliasMove],
+    operation_id="show_alias_history",
+    responses=refusals(InvalidNameError, NotFoundError),
+)
+def show_alias_history(module: TheModule, alias: TheAlias, zoo: TheZoo) -> Response:
+    """Every move of an alias, oldest first."""
+    moves = zoo.modules.alias_history(module, alias)
+    return answer(Page[AliasMove](items=moves))

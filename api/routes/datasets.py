@@ -1,0 +1,78 @@
+"""Datasets over HTTP: upload, show, list, remove; private to whoever uploaded them."""
+
+from functools import partial
+from typing import Literal
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.access import OWNER
+from api.answers import answer
+from api.inputs import PAGE, Cursor, Limit, TheServices, TheZoo
+from api.openapi import raw_body, refusals
+from api.uploads import in_thread
+from registry.errors import (
+    InvalidDatasetError,
+    InvalidNameError,
+    NotFoundError,
+    StorageFullError,
+    TooLargeError,
+)
+from registry.names import parse_digest
+from registry.records import Dataset, Page
+
+router = APIRouter(tags=["datasets"])
+
+
+@router.post(
+    "/datasets",
+    status_code=201,
+    response_model=Dataset,
+    operation_id="add_dataset",
+    responses={
+        **refusals(InvalidDatasetError, TooLargeError, StorageFullError),
+        200: {"description": "The dataset is there already.", "model": Dataset},
+    },
+    openapi_extra=raw_body(
+        "A zip of class folders, a parquet file with an image and a label column, or npz or safetensors arrays."
+    ),
+)
+async def add_dataset(
+    request: Request, services: TheServices, broken: Literal["refuse", "leave_out"] = "refuse"
+) -> Response:
+    """Upload labelled images; broken ones are refused, or left out and named in the answer."""
+    zoo = services.zoo
+    async with services.desk.body(request, limit_bytes=zoo.settings.dataset_limit_bytes) as received:
+        add = partial(zoo.datasets.add, received.blob.digest, owner=OWNER, leave_out_broken=broken == "leave_out")
+        added = await in_thread(add)
+    headers = {"Location": f"/datasets/{added.dataset.digest}"}
+    return answer(added.dataset, status=201 if added.created else 200, headers=headers)
+
+
+@router.get("/datasets", response_model=Page[Dataset], operation_id="list_datasets", responses=refusals())
+def list_datasets(zoo: TheZoo, limit: Limit = PAGE, cursor: Cursor = None) -> Response:
+    """Your datasets, newest first."""
+    return answer(zoo.datasets.list(owner=OWNER, limit=limit, cursor=cursor))
+
+
+@router.get(
+    "/datasets/{digest}",
+    response_model=Dataset,
+    operation_id="show_dataset",
+    responses=refusals(InvalidNameError, NotFoundError),
+)
+def show_dataset(digest: str, zoo: TheZoo) -> Response:
+    """One dataset: its classes, counts and shape, and what was left out."""
+    return answer(zoo.datasets.get(parse_digest(digest), owner=OWNER))
+
+
+@router.delete(
+    "/datasets/{digest}",
+    status_code=204,
+    operation_id="remove_dataset",
+    responses=refusals(InvalidNameError, NotFoundError),
+)
+def remove_dataset(digest: str, zoo: TheZoo) -> None:
+    """Remove a dataset with its bytes, tasks, statistics and scores."""
+    zoo.datasets.remove(parse_digest(digest), owner=OWNER)

@@ -1,0 +1,187 @@
+"""Jobs over HTTP: whoever wants training submits and follows them; workers claim, renew, finish, fail."""
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.access import OWNER
+from api.answers import answer
+from api.events import MEDIA_TYPE, Subject, follow
+from api.inputs import PAGE, Cursor, Limit, TheServices, TheZoo
+from api.openapi import refusals
+from registry.errors import (
+    BusyError,
+    InvalidInputError,
+    InvalidNameError,
+    InvalidRecipeError,
+    InvalidTaskError,
+    LeaseLostError,
+    NotFoundError,
+)
+from registry.frozen import Frozen
+from registry.names import ModuleName
+from registry.recipes import TrainingRecipe
+from registry.records import Job, JobStatus, Page, Progress
+from registry.work import JobResult, WorkKind
+
+router = APIRouter(tags=["jobs"])
+
+LONGEST_CLAIM_SECONDS = 30.0
+
+JobId = Annotated[int, Path(ge=1, lt=2**63)]
+Attempt = Annotated[int, Field(ge=1, lt=2**31, description="the attempt that the claim gave; another one is refused")]
+
+
+class NewJob(Frozen):
+    """A training run to be queued; what it trains is published under ``namespace/name``."""
+
+    name: str
+    recipe: TrainingRecipe
+
+
+class Claim(Frozen):
+    """A worker that is free, what it can do, and how long it waits for work."""
+
+    worker: Annotated[str, Field(min_length=1, max_length=200)]
+    kinds: Annotated[tuple[WorkKind, ...], Field(min_length=1, max_length=10)]
+    wait_seconds: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Heartbeat(Frozen):
+    """A worker that is alive, and how far it is."""
+
+    attempt: Attempt
+    progress: Progress = Progress()
+
+
+class Finish(Frozen):
+    """What a worker brings back."""
+
+    attempt: Attempt
+    result: JobResult
+
+
+class Failure(Frozen):
+    """Why a worker could not do it."""
+
+    attempt: Attempt
+    error: Annotated[str, Field(min_length=1)]
+
+
+@router.post(
+    "/jobs",
+    status_code=201,
+    response_model=Job,
+    operation_id="submit_job",
+    responses=refusals(InvalidNameError, InvalidRecipeError, InvalidTaskError, NotFoundError),
+)
+def submit_job(body: NewJob, zoo: TheZoo) -> Response:
+    """Queue a training run."""
+    job = zoo.jobs.submit_training(ModuleName.parse(body.name), body.recipe, owner=OWNER)
+    return answer(job, status=201, headers={"Location": f"/jobs/{job.id}"})
+
+
+@router.get("/jobs", response_model=Page[Job], operation_id="list_jobs", responses=refusals())
+def list_jobs(
+    zoo: TheZoo,
+    kind: WorkKind | None = None,
+    status: JobStatus | None = None,
+    limit: Limit = PAGE,
+    cursor: Cursor = None,
+) -> Response:
+    """Jobs, newest first."""
+    return answer(zoo.jobs.list(kind=kind, status=status, limit=limit, cursor=cursor))
+
+
+@router.get("/jobs/{job_id}", response_model=Job, operation_id="show_job", responses=refusals(NotFoundError))
+def show_job(job_id: JobId, zoo: TheZoo) -> Response:
+    """One job: its state, its progress, and once it has ended, its result or why it failed."""
+    return answer(zoo.jobs.get(job_id))
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    response_class=Response,
+    operation_id="follow_job",
+    responses={
+        **refusals(NotFoundError),
+        200: {
+            "description": "Events `progress`, then `done`, `failed` or `cancelled`; each holds a Job.",
+            "content": {MEDIA_TYPE: {}},
+        },
+    },
+)
+async def follow_job(job_id: JobId, request: Request, services: TheServices) -> Response:
+    """The job as server-sent events, each time it changes, until it has ended."""
+    subject: Subject[Job] = Subject(
+        look=partial(services.zoo.jobs.get, job_id),
+        status=lambda job: job.status.value,
+        ended=lambda job: job.status.ended,
+    )
+    return await follow(request, services.room, subject)
+
+
+@router.delete("/jobs/{job_id}", response_model=Job, operation_id="cancel_job", responses=refusals(NotFoundError))
+def cancel_job(job_id: JobId, services: TheServices) -> Response:
+    """Stop a job; one that has ended stays as it is. Its worker learns of it by its next heartbeat."""
+    present = services.zoo.jobs.get(job_id)
+    if present.status.ended:
+        return answer(present)
+    job = services.zoo.jobs.cancel(job_id)
+    services.guests.job_ended(job)
+    return answer(job)
+
+
+@router.post(
+    "/jobs/claim",
+    response_model=Job,
+    operation_id="claim_job",
+    responses={**refusals(BusyError), 204: {"description": "There is no work."}},
+)
+async def claim_job(body: Claim, request: Request, services: TheServices) -> Response:
+    """Give a worker the oldest free job under a lease, as soon as there is one; at most 30 seconds later, none."""
+    claim = partial(services.zoo.jobs.claim, body.kinds, worker=body.worker)
+    seconds = min(body.wait_seconds, LONGEST_CLAIM_SECONDS)
+    job = await services.room.wait_for(claim, seconds=seconds, request=request)
+    return Response(status_code=204) if job is None else answer(job)
+
+
+@router.put(
+    "/jobs/{job_id}/heartbeat",
+    response_model=Job,
+    operation_id="renew_job",
+    responses=refusals(NotFoundError, LeaseLostError),
+)
+def renew_job(job_id: JobId, body: Heartbeat, zoo: TheZoo) -> Response:
+    """Renew a lease and say how far the job is."""
+    return answer(zoo.jobs.heartbeat(job_id, attempt=body.attempt, progress=body.progress))
+
+
+@router.post(
+    "/jobs/{job_id}/finish",
+    response_model=Job,
+    operation_id="finish_job",
+    responses=refusals(NotFoundError, LeaseLostError, InvalidInputError),
+)
+def finish_job(job_id: JobId, body: Finish, services: TheServices) -> Response:
+    """End a job with what it brought; publishing and ending are one step."""
+    job = services.zoo.jobs.finish(job_id, attempt=body.attempt, result=body.result)
+    services.guests.job_ended(job)
+    return answer(job)
+
+
+@router.post(
+    "/jobs/{job_id}/fail",
+    response_model=Job,
+    operation_id="fail_job",
+    responses=refusals(NotFoundError, LeaseLostError),
+)
+def fail_job(job_id: JobId, body: Failure, services: TheServices) -> Response:
+    """End a job that cannot be done."""
+    job = services.zoo.jobs.fail(job_id, attempt=body.attempt, error=body.error)
+    services.guests.job_ended(job)
+    return answer(job)

@@ -1,0 +1,244 @@
+"""Modules over HTTP: publish, search, fetch, yank, delete."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.answers import answer, tagged
+from api.byte_ranges import FOR_EVER, REVALIDATED, Content, serve
+from api.inputs import (
+    JSON,
+    LONGEST_PAGE,
+    PAGE,
+    Services,
+    TheModule,
+    TheRef,
+    TheServices,
+    TheVersion,
+    TheZoo,
+    parse_json,
+)
+from api.openapi import answers_bytes, raw_body, refusals
+from api.uploads import in_thread, media_type
+from registry.errors import (
+    InvalidArchitectureError,
+    InvalidManifestError,
+    InvalidModuleFileError,
+    InvalidNameError,
+    InvalidWeightsError,
+    NotFoundError,
+    ReferencedError,
+    StorageFullError,
+    TooLargeError,
+)
+from registry.frozen import Frozen
+from registry.manifest import ModuleManifest
+from registry.names import Digest, DigestField, ModuleRef
+from registry.records import Lineage, ModuleOverview, ModulePage, ModuleSearch, PublishedModule, TensorListing
+
+router = APIRouter(tags=["modules"])
+
+MODULE = "/modules/{namespace}/{name}"
+VERSION = f"{MODULE}/versions/{{ref}}"
+
+
+class SearchParameters(ModuleSearch):
+    """What to search for, and which page of it."""
+
+    limit: Annotated[int, Field(ge=1, le=LONGEST_PAGE, description="most items of one page")] = PAGE
+    cursor: Annotated[str | None, Field(max_length=1000, description="`next_cursor` of the page before")] = None
+    facets: Annotated[bool, Field(description="count the values of each field over everything found")] = False
+
+
+class UploadedBytes(Frozen):
+    """Bytes that were uploaded before, with `PUT /blobs/{digest}`."""
+
+    digest: DigestField
+
+
+class YankReason(Frozen):
+    """Why a version should not be used any more; null takes the yank back."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=2000)] | None
+
+
+@router.get("/modules", response_model=ModulePage, operation_id="search_modules", responses=refusals())
+def search_modules(zoo: TheZoo, search: Annotated[SearchParameters, Query()]) -> Response:
+    """The newest version, not yanked, of each module that fits."""
+    query = ModuleSearch(**{name: getattr(search, name) for name in ModuleSearch.model_fields})
+    page = zoo.modules.search(query, limit=search.limit, cursor=search.cursor, facets=search.facets)
+    return answer(page)
+
+
+@router.get(
+    MODULE,
+    response_model=ModuleOverview,
+    operation_id="show_module",
+    responses=refusals(InvalidNameError, NotFoundError),
+)
+def show_module(module: TheModule, zoo: TheZoo) -> Response:
+    """A module with its versions, newest first, and its aliases."""
+    return answer(zoo.modules.overview(module))
+
+
+@router.post(
+    f"{MODULE}/versions",
+    status_code=201,
+    response_model=PublishedModule | ModuleManifest,
+    operation_id="publish_module",
+    responses={
+        **refusals(
+            InvalidNameError,
+            InvalidModuleFileError,
+            InvalidManifestError,
+            InvalidArchitectureError,
+            InvalidWeightsError,
+            TooLargeError,
+            StorageFullError,
+        ),
+        200: {"description": "These bytes are published already, or it was a dry run.", "model": PublishedModule},
+    },
+    openapi_extra=raw_body(
+        "The module's safetensors file, or JSON naming bytes that were uploaded before.",
+        also=(JSON, UploadedBytes),
+    ),
+)
+async def publish_module(
+    module: TheModule, request: Request, services: TheServices, *, dry_run: bool = False
+) -> Response:
+    """Publish a file as the next version, or give the version that has these bytes already.
+
+    Bytes first, record second: a version is visible whole or not at all, and a file that is refused is not kept.
+    """
+    modules = services.zoo.modules
+    async with _file_of(request, services) as digest:
+        if dry_run:
+            return answer(await in_thread(modules.rehearse, module, digest))
+        published = await in_thread(modules.publish, module, digest)
+    made = published.module
+    location = f"/modules/{made.namespace}/{made.name}/versions/{made.version}"
+    headers = {"Location": location, "ETag": f'"{manifest_tag(made)}"'}
+    return answer(made, status=201 if published.created else 200, headers=headers)
+
+
+@asynccontextmanager
+async def _file_of(request: Request, services: Services) -> AsyncIterator[Digest]:
+    """The digest of the file that is to be published, held while the block runs."""
+    if media_type(request) == JSON:
+        digest = parse_json(await request.body(), UploadedBytes).digest
+        async with services.desk.held(digest):
+            yield digest
+        return
+    limit = services.zoo.settings.module_limit_bytes
+    async with services.desk.body(request, limit_bytes=limit) as received:
+        yield received.blob.digest
+
+
+def manifest_tag(module: PublishedModule) -> str:
+    """The entity tag of a manifest as it is answered: its bytes never change, but whether it is yanked may."""
+    if module.yanked is None:
+        return module.digest
+    return f"{module.digest};yanked-{hashlib.sha256(module.yanked.encode()).hexdigest()[:16]}"
+
+
+@router.get(
+    VERSION,
+    response_model=PublishedModule,
+    operation_id="show_version",
+    responses=refusals(InvalidNameError, NotFoundError),
+)
+def show_version(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
+    """The manifest of a version, named by number, digest or alias.
+
+    It is revalidated at each use, since a version may be yanked; the entity tag then changes.
+    """
+    module = zoo.modules.get(ref)
+    return tagged(request, module, etag=manifest_tag(module), cache=REVALIDATED)
+
+
+@router.get(
+    f"{VERSION}/file",
+    response_class=Response,
+    operation_id="fetch_file",
+    responses={**refusals(InvalidNameError, NotFoundError), **answers_bytes("The module's safetensors file.")},
+)
+def fetch_file(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
+    """The bytes of a version; named by number or digest they never change."""
+    module = zoo.modules.get(ref)
+    content = Content(
+        open=partial(zoo.blobs.open, module.digest),
+        size_bytes=module.size_bytes,
+        etag=module.digest,
+        digest=module.digest,
+        name=f"{module.namespace}-{module.name}-{module.version}.safetensors",
+        cache=_lifetime(ref),
+    )
+    return serve(request, content)
+
+
+def _lifetime(ref: ModuleRef) -> str:
+    """For how long what a reference means may be kept: an alias moves, numbers and digests do not."""
+    return FOR_EVER if ref.selector.alias is None else REVALIDATED
+
+
+@router.get(
+    f"{VERSION}/tensors",
+    response_model=TensorListing,
+    operation_id="list_tensors",
+    responses=refusals(InvalidNameError, NotFoundError),
+)
+def list_tensors(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
+    """The header of a version's file as JSON: type, shape and place of each tensor."""
+    listing = zoo.modules.tensors(ref)
+    return tagged(request, listing, etag=f"{listing.digest};tensors", cache=_lifetime(ref))
+
+
+@router.get(
+    f"{VERSION}/lineage",
+    response_model=Lineage,
+    operation_id="show_lineage",
+    responses=refusals(InvalidNameError, NotFoundError),
+)
+def show_lineage(ref: TheRef, zoo: TheZoo) -> Response:
+    """What a version stands on, nearest first, and what stands on it."""
+    return answer(zoo.modules.lineage(ref))
+
+
+@router.put(
+    f"{VERSION}/yank",
+    response_model=PublishedModule,
+    operation_id="yank_version",
+    responses=refusals(InvalidNameError, NotFoundError),
+)
+def yank_version(module: TheModule, version: TheVersion, body: YankReason, zoo: TheZoo) -> Response:
+    """Hide a version from searches and `latest`; it is still fetched when named."""
+    return answer(zoo.modules.yank(module, version, body.reason))
+
+
+@router.delete(
+    f"{VERSION}/yank",
+    response_model=PublishedModule,
+    operation_id="unyank_version",
+    responses=refusals(InvalidNameError, NotFoundError),
+)
+def unyank_version(module: TheModule, version: TheVersion, zoo: TheZoo) -> Response:
+    """Show a yanked version again."""
+    return answer(zoo.modules.yank(module, version, None))
+
+
+@router.delete(
+    VERSION,
+    status_code=204,
+    operation_id="delete_version",
+    responses=refusals(InvalidNameError, NotFoundError, ReferencedError),
+)
+def delete_version(module: TheModule, version: TheVersion, zoo: TheZoo) -> None:
+    """Remove a version that nothing refers to; its number is not given again."""
+    zoo.modules.delete(module, version)

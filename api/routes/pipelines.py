@@ -1,0 +1,199 @@
+"""Pipelines over HTTP: check, compose, fetch, predict."""
+
+import hashlib
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import Field
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from api.access import OWNER
+from api.answers import answer
+from api.byte_ranges import CHUNK_BYTES, Content, serve
+from api.conditions import not_modified, preference_applied, preferred_wait
+from api.inputs import PAGE, Cursor, Limit, Services, TheServices, TheZoo
+from api.openapi import answers_bytes, raw_body, refusals
+from api.uploads import finally_in_thread, in_thread
+from registry.dataset_file import limits_from, read_examples
+from registry.errors import (
+    ConflictError,
+    InvalidDatasetError,
+    InvalidNameError,
+    JobFailedError,
+    NotFoundError,
+    PipelineMisfitError,
+    TooLargeError,
+)
+from registry.frozen import Frozen
+from registry.names import Digest
+from registry.rankings import PipelineCheck, PipelineFault
+from registry.records import BlobInfo, Job, JobStatus, Page, Pipeline
+from registry.work import PredictResult
+from registry.zoo import Zoo
+
+router = APIRouter(tags=["pipelines"])
+
+Refs = Annotated[tuple[str, ...], Field(min_length=1, max_length=64, description="input, hidden ..., output")]
+
+
+class Composition(Frozen):
+    """Modules that are to run one after the other."""
+
+    name: str
+    modules: Refs
+
+
+class Trial(Frozen):
+    """Modules that might fit one after the other; a name is not needed yet."""
+
+    name: str | None = None
+    modules: Refs
+
+
+@router.post("/pipelines/check", response_model=PipelineCheck, operation_id="check_pipeline", responses=refusals())
+def check_pipeline(body: Trial, zoo: TheZoo) -> Response:
+    """Whether modules fit one after the other, and every place where they do not."""
+    found = zoo.pipelines.check(body.modules)
+    faults = tuple(PipelineFault(pointer=each.pointer, detail=each.detail, code=each.code) for each in found)
+    return answer(PipelineCheck(fits=not faults, faults=faults))
+
+
+@router.post(
+    "/pipelines",
+    status_code=201,
+    response_model=Pipeline,
+    operation_id="compose_pipeline",
+    responses={
+        **refusals(PipelineMisfitError, InvalidNameError),
+        200: {"description": "The pipeline is there already.", "model": Pipeline},
+    },
+)
+def compose_pipeline(body: Composition, zoo: TheZoo) -> Response:
+    """Compose modules into a pipeline, pinned to their digests."""
+    composed = zoo.pipelines.compose(body.name, body.modules)
+    headers = {"Location": f"/pipelines/{composed.pipeline.id}"}
+    return answer(composed.pipeline, status=201 if composed.created else 200, headers=headers)
+
+
+@router.get("/pipelines", response_model=Page[Pipeline], operation_id="list_pipelines", responses=refusals())
+def list_pipelines(zoo: TheZoo, limit: Limit = PAGE, cursor: Cursor = None) -> Response:
+    """All pipelines, newest first."""
+    return answer(zoo.pipelines.list(limit=limit, cursor=cursor))
+
+
+@router.get(
+    "/pipelines/{pipeline}",
+    response_model=Pipeline,
+    operation_id="show_pipeline",
+    responses=refusals(NotFoundError),
+)
+def show_pipeline(pipeline: str, zoo: TheZoo) -> Response:
+    """One pipeline: its modules and labels."""
+    return answer(zoo.pipelines.get(pipeline))
+
+
+@router.get(
+    "/pipelines/{pipeline}/file",
+    response_class=Response,
+    operation_id="fetch_pipeline_file",
+    responses={**refusals(NotFoundError), **answers_bytes("One safetensors file of the whole pipeline.")},
+)
+def fetch_pipeline_file(pipeline: str, request: Request, zoo: TheZoo) -> Response:
+    """All modules of a pipeline in one safetensors file, made when it is asked for, always the same bytes."""
+    found = zoo.pipelines.get(pipeline)
+    unchanged = not_modified(request, etag=found.id, headers={"ETag": f'"{found.id}"'})
+    if unchanged is not None:
+        return unchanged
+    made = _measured(zoo, found.id)
+    content = Content(
+        open=partial(zoo.pipelines.open_file, found.id),
+        size_bytes=made.size_bytes,
+        etag=found.id,
+        digest=made.digest,
+        name=f"{found.name}.safetensors",
+    )
+    return serve(request, content)
+
+
+def _measured(zoo: Zoo, pipeline: str) -> BlobInfo:
+    """Digest and size of a pipeline's file."""
+    hashed, size_bytes = hashlib.sha256(), 0
+    with zoo.pipelines.open_file(pipeline) as file:
+        while chunk := file.read(CHUNK_BYTES):
+            hashed.update(chunk)
+            size_bytes += len(chunk)
+    return BlobInfo(digest=Digest("sha256:" + hashed.hexdigest()), size_bytes=size_bytes)
+
+
+@router.post(
+    "/pipelines/{pipeline}/predict",
+    response_model=PredictResult,
+    operation_id="predict",
+    responses={
+        **refusals(NotFoundError, InvalidDatasetError, TooLargeError, JobFailedError),
+        202: {"description": "Not ready yet; follow the job in `Location`.", "model": Job},
+    },
+    openapi_extra=raw_body("One image, or a zip, parquet or npz file of images; labels are not needed."),
+)
+async def predict(pipeline: str, request: Request, services: TheServices) -> Response:
+    """Labels and probabilities of images. The images are gone as soon as the prediction is made."""
+    settings = services.zoo.settings
+    await in_thread(services.zoo.pipelines.get, pipeline)
+    seconds = preferred_wait(request, default=settings.wait_seconds, limit=settings.wait_limit_seconds)
+    async with services.desk.body(request, limit_bytes=settings.dataset_limit_bytes) as received:
+        job = await in_thread(_submit, services, pipeline, received.blob.digest)
+    ended = await _wait(request, services, job, seconds)
+    headers = preference_applied(request, seconds)
+    if ended is None:
+        return answer(job, status=202, headers={**headers, "Location": f"/jobs/{job.id}"})
+    return answer(_result(ended), headers=headers)
+
+
+def _submit(services: Services, pipeline: str, images: Digest) -> Job:
+    """Check the images, so that no worker need, and queue the work. Raises InvalidDatasetError, TooLargeError."""
+    zoo = services.zoo
+    check_images(zoo, images)
+    job = zoo.jobs.submit_prediction(zoo.pipelines.prediction(pipeline, images), owner=OWNER)
+    services.guests.hold_for(job, images)
+    return job
+
+
+def check_images(zoo: Zoo, images: Digest) -> None:
+    """Read and decode every image once. Raises InvalidDatasetError, TooLargeError."""
+    with zoo.blobs.open(images) as file:
+        reader = read_examples(file, limits=limits_from(zoo.settings), labelled=False)
+        for _ in reader:
+            pass
+
+
+async def _wait(request: Request, services: Services, job: Job, seconds: float) -> Job | None:
+    """The job once it has ended; None when that takes longer. When nobody waits any more, the job is cancelled."""
+
+    def look() -> Job | None:
+        present = services.zoo.jobs.get(job.id)
+        return present if present.status.ended else None
+
+    try:
+        ended = await services.room.wait_for(look, seconds=seconds, request=request)
+    except ClientDisconnect:
+        await finally_in_thread(partial(_give_up, services, job))
+        raise
+    if ended is not None:
+        await in_thread(services.guests.let_go, job.id)
+    return ended
+
+
+def _give_up(services: Services, job: Job) -> None:
+    services.zoo.jobs.cancel(job.id)
+    services.guests.let_go(job.id)
+
+
+def _result(job: Job) -> PredictResult:
+    """What the worker brought. Raises JobFailedError, ConflictError when the job was cancelled."""
+    if job.status is JobStatus.CANCELLED:
+        raise ConflictError(f"job {job.id} was cancelled; send the images again")
+    if not isinstance(job.result, PredictResult):
+        raise JobFailedError(f"the prediction failed: {job.error or 'no reason was given'}")
+    return job.result

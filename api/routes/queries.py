@@ -1,0 +1,69 @@
+"""Questions that take their time: how far they are, and stopping them."""
+
+from functools import partial
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.access import OWNER
+from api.answers import answer, need_answer, score_answer, wanted_picture
+from api.events import MEDIA_TYPE, Subject, follow
+from api.inputs import TheServices, TheZoo
+from api.openapi import refusals
+from api.uploads import in_thread
+from registry.errors import ConflictError, NotFoundError
+from registry.rankings import QueryState
+from registry.records import QueryStatus
+
+router = APIRouter(tags=["queries"])
+
+
+@router.get(
+    "/queries/{query}",
+    response_model=QueryState,
+    operation_id="show_query",
+    responses={
+        **refusals(NotFoundError, ConflictError),
+        200: {"description": "The query; or its answer as a picture, by `Accept`.", "model": QueryState},
+    },
+)
+async def show_query(query: str, request: Request, services: TheServices) -> Response:
+    """How far a query is; its answer once there is one, and until then what is known so far."""
+    state = await in_thread(partial(services.zoo.reusability.state, query, owner=OWNER))
+    if wanted_picture(request) is not None:
+        return await score_answer(request, need_answer(state.answer, query))
+    return answer(state, headers={"Vary": "Accept"})
+
+
+@router.get(
+    "/queries/{query}/events",
+    response_class=Response,
+    operation_id="follow_query",
+    responses={
+        **refusals(NotFoundError),
+        200: {
+            "description": "Events `progress`, then `done`, `failed` or `cancelled`; each holds a QueryState.",
+            "content": {MEDIA_TYPE: {}},
+        },
+    },
+)
+async def follow_query(query: str, request: Request, services: TheServices) -> Response:
+    """The query as server-sent events, each time it changes, until it has ended."""
+    subject: Subject[QueryState] = Subject(
+        look=partial(services.zoo.reusability.state, query, owner=OWNER),
+        status=lambda state: state.status.value,
+        ended=lambda state: state.status is not QueryStatus.RUNNING,
+    )
+    return await follow(request, services.room, subject)
+
+
+@router.delete(
+    "/queries/{query}",
+    response_model=QueryState,
+    operation_id="cancel_query",
+    responses=refusals(NotFoundError),
+)
+def cancel_query(query: str, zoo: TheZoo) -> Response:
+    """Stop a query and its jobs; one that has ended stays as it is."""
+    return answer(zoo.reusability.cancel(query, owner=OWNER))

@@ -1,0 +1,142 @@
+"""Bodies on their way into the blob store: streamed, hashed, counted; an unfinished one leaves nothing."""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO, TypeVar
+
+from anyio import CancelScope, to_thread
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from api.door import BODY_LIMIT, check_length
+from api.guests import Guests
+from registry.names import Digest
+from registry.ports import BlobWriter
+from registry.records import BlobInfo
+from registry.zoo import Zoo
+
+CHUNK_BYTES = 1024 * 1024
+MULTIPART = "multipart/form-data"
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Bytes that a request brought, and whether they were there before."""
+
+    blob: BlobInfo
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where bytes are taken in: the zoo that stores them, and the guests among them."""
+
+    zoo: Zoo
+    guests: Guests
+
+    @asynccontextmanager
+    async def body(
+        self, request: Request, *, limit_bytes: int, expected: Digest | None = None
+    ) -> AsyncIterator[Received]:
+        """Store a request's raw body while the block runs, and longer if something refers to it by then.
+
+        Raises:
+            TooLargeError: it is over the limit; where its length is given, before anything is read.
+            WrongDigestError: it does not have the expected digest.
+            ClientDisconnect: it broke off.
+            HTTPException: 415, it is a form, or encoded.
+        """
+        if media_type(request) == MULTIPART:
+            raise HTTPException(415, "send the file itself as the body, not a form; with curl: --data-binary @FILE")
+        begin_stream(request, limit_bytes=limit_bytes)
+        async with self._stored(request.stream(), expected) as received:
+            yield received
+
+    @asynccontextmanager
+    async def file(self, file: BinaryIO) -> AsyncIterator[Received]:
+        """The same for a file that lies on disk already."""
+        async with self._stored(_chunks_of(file), None) as received:
+            yield received
+
+    @asynccontextmanager
+    async def held(self, digest: Digest) -> AsyncIterator[None]:
+        """Hold bytes that were uploaded before, so that no other request's tidying takes them away."""
+        await in_thread(self.guests.enter, digest)
+        try:
+            yield
+        finally:
+            await finally_in_thread(partial(self.guests.leave, digest))
+
+    @asynccontextmanager
+    async def _stored(self, chunks: AsyncIterator[bytes], expected: Digest | None) -> AsyncIterator[Received]:
+        """Write the chunks as a blob and hold it while the block runs."""
+        async with AsyncExitStack() as stack:
+            async with self._writer() as writer:
+                digest = await _write(writer, chunks)
+                known = await in_thread(self.guests.enter, digest)
+                stack.push_async_callback(finally_in_thread, partial(self.guests.leave, digest))
+                blob = await in_thread(writer.commit, expected)
+            yield Received(blob, known)
+
+    @asynccontextmanager
+    async def _writer(self) -> AsyncIterator[BlobWriter]:
+        """A blob writer that is closed whatever happens, a cancelled request included."""
+        stack = ExitStack()
+        try:
+            yield await in_thread(stack.enter_context, self.zoo.blobs.writer())
+        finally:
+            await finally_in_thread(stack.close)
+
+
+def media_type(request: Request) -> str:
+    """What the body is said to be, in lower case, without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def begin_stream(request: Request, *, limit_bytes: int) -> None:
+    """Set the limit of a body that is streamed. Raises TooLargeError, and HTTPException 415 for an encoded body."""
+    request.scope[BODY_LIMIT] = limit_bytes
+    check_length(request.scope)
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        raise HTTPException(415, f"a body with Content-Encoding {encoding[:50]!r} is not taken; send it as it is")
+
+
+async def in_thread(function: Callable[..., Result], *arguments: object) -> Result:
+    """Run a function that waits for disk or database."""
+    return await to_thread.run_sync(function, *arguments)
+
+
+async def finally_in_thread(function: Callable[[], None]) -> None:
+    """The same, even though the request was cancelled meanwhile."""
+    with CancelScope(shield=True):
+        await to_thread.run_sync(function)
+
+
+async def _write(writer: BlobWriter, chunks: AsyncIterator[bytes]) -> Digest:
+    """Write all chunks, gathered so that a thread is asked for large ones only; gives the digest of the whole."""
+    hashed = hashlib.sha256()
+    gathered = bytearray()
+
+    def write() -> None:
+        hashed.update(gathered)
+        writer.write(bytes(gathered))
+        gathered.clear()
+
+    async for chunk in chunks:
+        gathered += chunk
+        if len(gathered) >= CHUNK_BYTES:
+            await in_thread(write)
+    await in_thread(write)
+    return Digest("sha256:" + hashed.hexdigest())
+
+
+async def _chunks_of(file: BinaryIO) -> AsyncIterator[bytes]:
+    """A file in pieces."""
+    while chunk := await in_thread(file.read, CHUNK_BYTES):
+        yield chunk

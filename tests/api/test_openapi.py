@@ -1,0 +1,125 @@
+"""The description says what the contract says, and nothing else is served."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from tests.api.serving import Service
+
+CONTRACT = {
+    "GET /modules",
+    "GET /modules/{namespace}/{name}",
+    "POST /modules/{namespace}/{name}/versions",
+    "GET /modules/{namespace}/{name}/versions/{ref}",
+    "GET /modules/{namespace}/{name}/versions/{ref}/file",
+    "GET /modules/{namespace}/{name}/versions/{ref}/tensors",
+    "GET /modules/{namespace}/{name}/versions/{ref}/lineage",
+    "PUT /modules/{namespace}/{name}/versions/{ref}/yank",
+    "DELETE /modules/{namespace}/{name}/versions/{ref}/yank",
+    "DELETE /modules/{namespace}/{name}/versions/{ref}",
+    "GET /modules/{namespace}/{name}/aliases/{alias}",
+    "PUT /modules/{namespace}/{name}/aliases/{alias}",
+    "GET /modules/{namespace}/{name}/aliases/{alias}/history",
+    "PUT /blobs/{digest}",
+    "GET /blobs/{digest}",
+    "POST /pipelines/check",
+    "POST /pipelines",
+    "GET /pipelines",
+    "GET /pipelines/{pipeline}",
+    "GET /pipelines/{pipeline}/file",
+    "POST /pipelines/{pipeline}/predict",
+    "POST /datasets",
+    "GET /datasets",
+    "GET /datasets/{digest}",
+    "DELETE /datasets/{digest}",
+    "POST /tasks",
+    "GET /tasks",
+    "GET /tasks/{task}",
+    "POST /reusability",
+    "POST /transferability",
+    "GET /transferability/map",
+    "GET /queries/{query}",
+    "GET /queries/{query}/events",
+    "DELETE /queries/{query}",
+    "POST /jobs",
+    "GET /jobs",
+    "GET /jobs/{job_id}",
+    "GET /jobs/{job_id}/events",
+    "DELETE /jobs/{job_id}",
+    "POST /jobs/claim",
+    "PUT /jobs/{job_id}/heartbeat",
+    "POST /jobs/{job_id}/finish",
+    "POST /jobs/{job_id}/fail",
+    "GET /healthz",
+    "GET /readyz",
+    "GET /metrics",
+    "GET /errors",
+    "GET /errors/{code}",
+}
+
+
+@pytest.fixture(scope="module")
+def app(service: Service) -> FastAPI:
+    return service.app
+
+
+def operations(app: FastAPI) -> dict[str, dict[str, object]]:
+    """Every operation under its method and path."""
+    paths = app.openapi()["paths"]
+    return {f"{method.upper()} {path}": each for path, found in paths.items() for method, each in found.items()}
+
+
+def test_the_description_lists_what_the_contract_lists(app: FastAPI) -> None:
+    assert set(operations(app)) == CONTRACT
+
+
+def test_operations_have_readable_names_of_their_own(app: FastAPI) -> None:
+    names = [operation["operationId"] for operation in operations(app).values()]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", name) for name in names)
+    assert all(operation["description"] for operation in operations(app).values())
+
+
+def test_every_refusal_is_a_problem(app: FastAPI) -> None:
+    reference = {"$ref": "#/components/schemas/Problem"}
+    for name, operation in operations(app).items():
+        refused = {status: each for status, each in operation["responses"].items() if status >= "400"}
+        assert {"422", "default"} <= set(refused), name
+        for response in refused.values():
+            assert response["content"] == {"application/problem+json": {"schema": reference}}, name
+
+
+def test_every_reference_of_the_description_is_there(app: FastAPI) -> None:
+    document = app.openapi()
+    wanted = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
+    assert wanted <= set(document["components"]["schemas"])
+    assert "#/$defs/" not in json.dumps(document)
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+def test_bodies_are_described(app: FastAPI) -> None:
+    described = operations(app)
+    assert set(described["POST /transferability"]["requestBody"]["content"]) == {
+        "application/json",
+        "multipart/form-data",
+    }
+    for name in ("POST /datasets", "PUT /blobs/{digest}", "POST /pipelines/{pipeline}/predict"):
+        assert "application/octet-stream" in described[name]["requestBody"]["content"]
+
+
+def test_the_description_is_served_and_framework_pages_are_not(service: Service) -> None:
+    assert service.http.get("/openapi.json").json() == json.loads(json.dumps(service.app.openapi()))
+    for path in ("/docs", "/redoc"):
+        assert service.http.get(path).status_code == 404
+
+
+def test_torch_and_storage_stay_behind_the_door() -> None:
+    sources = (Path(__file__).parents[2] / "api").rglob("*.py")
+    for source in sources:
+        text = source.read_text()
+        assert not re.search(r"^\s*(import|from) (torch|client|trainer)\b", text, re.MULTILINE), source
+        if source.name != "asgi.py":
+            assert not re.search(r"^\s*(import|from) storage\b", text, re.MULTILINE), source

@@ -1,0 +1,144 @@
+"""Pipelines over HTTP: every misfit in one answer, one file of the whole, predictions by a worker."""
+
+import hashlib
+import threading
+import time
+
+import httpx
+import numpy as np
+import pytest
+
+from registry.module_file import read_pipeline_file
+from tests.api.serving import Service
+from tests.api.test_modules import publish
+from tests.api.worker import claim, do, working
+from tests.numpy_worker import linear_module, output_module, png
+
+IMAGE = png(np.zeros((8, 8), dtype=np.uint8))
+IMAGE_DIGEST = "sha256:" + hashlib.sha256(IMAGE).hexdigest()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def modules(service: Service) -> None:
+    below = publish(service.http, "ada/eyes", linear_module(1)).json()["digest"]
+    publish(service.http, "ada/mouth", output_module(below))
+
+
+@pytest.fixture
+def pipeline(http: httpx.Client) -> str:
+    answer = http.post("/pipelines", json={"name": "digits", "modules": ["ada/eyes@1", "ada/mouth@latest"]})
+    return str(answer.json()["id"])
+
+
+def test_a_pipeline_is_pinned_and_composed_once(http: httpx.Client) -> None:
+    body = {"name": "pinned", "modules": ["ada/eyes", "ada/mouth"]}
+    made, again = http.post("/pipelines", json=body), http.post("/pipelines", json=body)
+    assert (made.status_code, again.status_code) == (201, 200)
+    assert made.json() == again.json()
+    assert [each["ref"] for each in made.json()["modules"]] == ["ada/eyes@1", "ada/mouth@1"]
+    assert made.json()["labels"] == ["a", "b"]
+    assert http.get(made.headers["location"]).json() == made.json()
+    assert made.json() in http.get("/pipelines").json()["items"]
+
+
+def test_every_misfit_comes_in_one_answer(http: httpx.Client) -> None:
+    refs = ["ada/mouth@1", "no/such@1", "Not A Ref", "ada/eyes@1"]
+    told = http.post("/pipelines/check", json={"modules": refs}).json()
+    assert told["fits"] is False
+    assert {"/modules/1", "/modules/2"} <= {fault["pointer"] for fault in told["faults"]}
+    turned = http.post("/pipelines", json={"name": "x", "modules": ["ada/mouth@1", "ada/eyes@1"]})
+    assert (turned.status_code, turned.json()["code"]) == (422, "pipeline_misfit")
+    assert len(turned.json()["errors"]) >= 2
+    fits = http.post("/pipelines/check", json={"name": "x", "modules": ["ada/eyes@1", "ada/mouth@1"]}).json()
+    assert fits == {"fits": True, "faults": []}
+
+
+@pytest.mark.parametrize(
+    "body", [{"name": "x", "modules": []}, {"name": "X y", "modules": ["ada/eyes"]}, {"modules": 3}]
+)
+def test_what_is_no_composition_is_refused(http: httpx.Client, body: object) -> None:
+    assert http.post("/pipelines", json=body).status_code == 422
+
+
+def test_the_whole_pipeline_is_one_file(http: httpx.Client, pipeline: str, tmp_path: object) -> None:
+    answer = http.get(f"/pipelines/{pipeline}/file")
+    (tmp_path / "pipeline.safetensors").write_bytes(answer.content)
+    name, parts = read_pipeline_file(tmp_path / "pipeline.safetensors")
+    assert (name, [part.manifest.role.value for part in parts]) == ("digits", ["input", "output"])
+    assert http.get(f"/pipelines/{pipeline}/file", headers={"Range": "bytes=8-99"}).content == answer.content[8:100]
+    held = {"If-None-Match": answer.headers["etag"]}
+    assert http.get(f"/pipelines/{pipeline}/file", headers=held).status_code == 304
+    head = http.head(f"/pipelines/{pipeline}/file")
+    assert head.headers["content-length"] == str(len(answer.content))
+
+
+def test_a_prediction_comes_from_a_worker_and_its_images_go(service: Service, pipeline: str) -> None:
+    with working(service):
+        answer = service.http.post(f"/pipelines/{pipeline}/predict", content=IMAGE)
+    assert answer.status_code == 200
+    assert answer.json()["predictions"] == [{"item": "image", "label": "a", "probabilities": {"a": 0.75, "b": 0.25}}]
+    assert IMAGE_DIGEST not in service.blobs()
+
+
+def test_a_prediction_that_takes_longer_is_followed_as_a_job(service: Service, pipeline: str) -> None:
+    answer = service.http.post(f"/pipelines/{pipeline}/predict", content=IMAGE, headers={"Prefer": "wait=0"})
+    assert answer.status_code == 202
+    assert answer.headers["preference-applied"] == "wait=0"
+    assert IMAGE_DIGEST in service.blobs()
+    job = claim(service.http, "predict")
+    assert job is not None
+    assert answer.headers["location"] == f"/jobs/{job.id}"
+    do(service, job).raise_for_status()
+    assert service.http.get(f"/jobs/{job.id}").json()["result"]["predictions"][0]["label"] == "a"
+    assert IMAGE_DIGEST not in service.blobs()
+
+
+def test_one_predictions_end_leaves_anothers_images(service: Service, pipeline: str) -> None:
+    path, now = f"/pipelines/{pipeline}/predict", {"Prefer": "wait=0"}
+    jobs = [service.http.post(path, content=IMAGE, headers=now).json()["id"] for _ in range(2)]
+    service.http.delete(f"/jobs/{jobs[0]}")
+    assert IMAGE_DIGEST in service.blobs()
+    service.http.delete(f"/jobs/{jobs[0]}")
+    assert IMAGE_DIGEST in service.blobs()
+    service.http.delete(f"/jobs/{jobs[1]}")
+    assert IMAGE_DIGEST not in service.blobs()
+
+
+def test_a_worker_that_cannot_predict_says_why(service: Service, pipeline: str) -> None:
+    answers: list[httpx.Response] = []
+
+    def ask() -> None:
+        answers.append(service.http.post(f"/pipelines/{pipeline}/predict", content=IMAGE))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    job = claim(service.http, "predict", wait_seconds=5)
+    assert job is not None
+    service.http.post(f"/jobs/{job.id}/fail", json={"attempt": job.attempt, "error": "no room on the device"})
+    thread.join()
+    assert (answers[0].status_code, answers[0].json()["code"]) == (500, "job_failed")
+    assert "no room on the device" in answers[0].json()["detail"]
+    assert IMAGE_DIGEST not in service.blobs()
+
+
+@pytest.mark.parametrize("data", [b"", b"no image", IMAGE[:40]])
+def test_bad_images_are_refused_before_a_worker_sees_them(service: Service, pipeline: str, data: bytes) -> None:
+    before = service.blobs()
+    answer = service.http.post(f"/pipelines/{pipeline}/predict", content=data)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_dataset")
+    assert service.blobs() == before
+    assert claim(service.http, "predict") is None
+
+
+def test_a_caller_who_goes_takes_the_job_along(service: Service, pipeline: str) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        service.http.post(f"/pipelines/{pipeline}/predict", content=IMAGE, timeout=0.5)
+    deadline = time.monotonic() + 5
+    while service.http.get("/jobs", params={"limit": 1}).json()["items"][0]["status"] != "cancelled":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert IMAGE_DIGEST not in service.blobs()
+
+
+def test_predicting_with_what_is_not_there_is_not_found(service: Service) -> None:
+    assert service.http.post("/pipelines/none/predict", content=IMAGE).status_code == 404
