@@ -102,7 +102,7 @@ def _write_values(axes: Axes, scores: NDArray[np.float64]) -> None:
 
 
 def draw_ranking(ranking: Ranking, format: PictureFormat) -> bytes:  # noqa: A002
-    """A ranking as dots with their intervals, best on top, with the chance level and the module's usual score.
+    """A ranking as dots with their intervals, best on top, with the chance level and the static score.
 
     Args:
         ranking: the ranking; at most its first 60 rows are drawn.
@@ -136,10 +136,12 @@ def _draw_scores(axes: Axes, rows: Sequence[RankingRow]) -> None:
     axes.scatter([row.score for row in rows], places, s=34, color=ACCENT, zorder=3, label="score")
     chances = [row.chance for row in rows]
     axes.scatter(chances, places, s=90, marker="|", color=INK, zorder=3, label="chance (labels shuffled)")
-    usual = [(row.static, place) for place, row in enumerate(rows) if row.static is not None]
-    if usual:
-        statics, at = zip(*usual, strict=True)
-        axes.scatter(statics, at, s=30, marker="D", facecolor="none", edgecolor=OTHER, label="usual score elsewhere")
+    known = [(row.static, place) for place, row in enumerate(rows) if row.static is not None]
+    if known:
+        statics, at = zip(*known, strict=True)
+        axes.scatter(
+            statics, at, s=30, marker="D", facecolor="none", edgecolor=OTHER, label="static: mean on other data"
+        )
 
 
 def _bytes_of(figure: Figure, format: PictureFormat) -> bytes:  # noqa: A002

@@ -66,7 +66,7 @@ class Axis:
         said = f"score {score_words(row.score)}, interval {score_words(low)} to {score_words(high)}, "
         said += f"chance {score_words(row.chance)}"
         if row.static is not None:
-            said += f", usual score elsewhere {score_words(row.static)}"
+            said += f", static score {score_words(row.static)}"
         return Bar(
             low=self.place(low),
             high=self.place(high),
