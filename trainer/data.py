@@ -1,0 +1,212 @@
+"""Labelled images on the device: kept as bytes, normalised and augmented there, dealt by explicit generators."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.transforms.v2 import functional as images_of  # type: ignore[import-untyped]
+
+from registry.errors import InvalidRecipeError
+from registry.manifest import Preprocessing, TrainedClass
+from registry.names import Digest
+from trainer.devices import Placement
+from trainer.seeds import Purpose, stream
+
+Bytes = NDArray[np.uint8]
+Integers = NDArray[np.int64]
+
+CROP_SHARE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """A task's images, prepared in colour and size, and where they are from.
+
+    Args:
+        digest: identity of the dataset's bytes.
+        images: shape (n, h, w, c), uint8, as `preprocessing` says.
+        labels: index into `classes` of every image. Shape (n,), int64.
+        classes: the task's classes, and the dataset labels merged into each.
+        preprocessing: how the images were prepared, and how they are to be normalised.
+    """
+
+    digest: Digest
+    images: Bytes
+    labels: Integers
+    classes: tuple[TrainedClass, ...]
+    preprocessing: Preprocessing
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the labels."""
+        return tuple(known.label for known in self.classes)
+
+
+def channel_moments(images: Bytes) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of every channel, of pixels scaled to [0, 1]; a flat channel has std 1.
+
+    Args:
+        images: shape (n, h, w, c), uint8, n at least 1.
+    """
+    means, stds = [], []
+    for channel in range(images.shape[3]):
+        counts = np.bincount(images[..., channel].reshape(-1), minlength=256)
+        shares, levels = counts / counts.sum(), np.arange(256) / 255
+        mean = float(shares @ levels)
+        std = float(np.sqrt(shares @ (levels - mean) ** 2))
+        means.append(round(mean, 6))
+        stds.append(round(std, 6) if std > 1e-4 else 1.0)
+    return tuple(means), tuple(stds)
+
+
+def draw(labels: Integers, count: int, *, seed: int, purpose: Purpose = Purpose.EXAMPLES) -> Integers:
+    """Draw ``count`` examples by the seed, each class by its share; all of them where there are not so many.
+
+    A smaller draw by the same seed is part of a larger one.
+
+    Returns:
+        Indices in ascending order.
+    """
+    if count >= len(labels):
+        return np.arange(len(labels), dtype=np.int64)
+    generator = stream(seed, purpose)
+    shuffled = generator.permutation(len(labels))
+    return np.sort(_by_turns(labels, shuffled)[:count])
+
+
+def split(labels: Integers, held_out_share: float, *, seed: int) -> tuple[Integers, Integers]:
+    """Deal examples into a training and a held-out part by the seed, of every class the same share.
+
+    Returns:
+        Indices of the training part and of the held-out part, each in ascending order.
+    """
+    shuffled = stream(seed, Purpose.HELD_OUT).permutation(len(labels))
+    held_out = _by_turns(labels, shuffled)[: round(held_out_share * len(labels))]
+    return np.setdiff1d(np.arange(len(labels)), held_out), np.sort(held_out)
+
+
+def n_per_class(labels: Integers, count: int, *, classes: tuple[str, ...], seed: int) -> Integers:
+    """Draw ``count`` examples of every class by the seed.
+
+    Raises:
+        InvalidRecipeError: a class has fewer.
+    """
+    shuffled = stream(seed, Purpose.LABELS).permutation(len(labels))
+    chosen = []
+    for index, name in enumerate(classes):
+        members = shuffled[labels[shuffled] == index]
+        if len(members) < count:
+            raise InvalidRecipeError(
+                f"class {name!r} has {len(members)} training images, the recipe asks for {count} labels of each "
+                "class; ask for fewer, or leave labels_per_class out"
+            )
+        chosen.append(members[:count])
+    return np.sort(np.concatenate(chosen))
+
+
+def _by_turns(labels: Integers, shuffled: Integers) -> Integers:
+    """Order shuffled examples so that every beginning holds each class by its share, as nearly as can be."""
+    dealt = labels[shuffled]
+    places = np.empty(len(labels))
+    for label in np.unique(dealt):
+        members = np.flatnonzero(dealt == label)
+        places[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return np.asarray(shuffled[np.argsort(places, kind="stable")])
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Labelled images on the device, and how to normalise them.
+
+    Args:
+        images: shape (n, c, h, w), uint8.
+        labels: shape (n,), int64.
+        mean: of every channel, of pixels in [0, 1].
+        std: of every channel, the same way.
+    """
+
+    images: Tensor
+    labels: Tensor
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def on(cls, placement: Placement, data: TrainingData, indices: Integers) -> "Examples":
+        """Move the chosen examples of ``data`` to the device, still as bytes."""
+        images = torch.from_numpy(np.ascontiguousarray(data.images[indices].transpose(0, 3, 1, 2)))
+        return cls(
+            images=placement.place_images(images),
+            labels=torch.from_numpy(data.labels[indices]).to(placement.device),
+            mean=data.preprocessing.mean,
+            std=data.preprocessing.std,
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, indices: Tensor) -> "Examples":
+        """The examples at these indices, in this order."""
+        return Examples(self.images[indices], self.labels[indices], self.mean, self.std)
+
+    def inputs(self, indices: Tensor, *, augment: torch.Generator | None = None) -> Tensor:
+        """Normalised images at these indices, cropped and flipped at random where a generator is given.
+
+        Returns:
+            Shape (n, c, h, w), float32.
+        """
+        images = self.images[indices]
+        if augment is not None:
+            images = crop_and_flip(images, generator=augment)
+        return normalise(images, mean=self.mean, std=self.std)
+
+
+def normalise(images: Tensor, *, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """(pixel / 255 - mean) / std: shape (n, c, h, w), uint8 to float32."""
+    normalised: Tensor = images_of.normalize(images.float() / 255, list(mean), list(std))
+    return normalised
+
+
+def crop_and_flip(images: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Shift every image by up to an eighth of its side, mirrored at the edges, and flip half of them.
+
+    Args:
+        images: shape (n, c, h, w), any type.
+        generator: on the device of the images.
+
+    Returns:
+        Same shape and type.
+    """
+    count, channels, height, width = images.shape
+    padding = [max(1, side // CROP_SHARE) for side in (width, height)]
+    padded: Tensor = images_of.pad(images, padding, padding_mode="reflect")
+    rows = _windows(count, height, most=2 * padding[1], generator=generator)
+    columns = _windows(count, width, most=2 * padding[0], generator=generator)
+    flips = torch.rand(count, 1, generator=generator, device=images.device) < 0.5
+    columns = torch.where(flips, columns.flip(1), columns)
+    image = torch.arange(count, device=images.device)[:, None, None, None]
+    channel = torch.arange(channels, device=images.device)[None, :, None, None]
+    return padded[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
+
+
+def _windows(count: int, side: int, *, most: int, generator: torch.Generator) -> Tensor:
+    """Positions of ``count`` windows of ``side`` pixels, shifted by 0 to ``most``. Shape (count, side)."""
+    device = generator.device
+    shifts = torch.randint(most + 1, (count, 1), generator=generator, device=device)
+    return shifts + torch.arange(side, device=device)
+
+
+def batches(count: int, batch_size: int, *, generator: torch.Generator) -> Iterator[Tensor]:
+    """Indices 0 to ``count - 1`` in random order, in batches of nearly one size, none above ``batch_size``.
+
+    Near-equal batches leave no batch of a single example, which batch normalisation cannot take.
+    """
+    order = torch.randperm(count, generator=generator, device=generator.device)
+    yield from torch.tensor_split(order, batch_count(count, batch_size))
+
+
+def batch_count(count: int, batch_size: int) -> int:
+    """Number of batches of one epoch."""
+    return max(1, -(-count // batch_size))

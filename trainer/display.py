@@ -1,0 +1,107 @@
+"""What a person sees of a run in a terminal: a bar for each module while it learns, a table at the end."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from registry.frozen import Frozen
+from registry.names import DigestField
+from registry.records import Progress
+from trainer.run import TrainedModule
+
+
+class Bar:
+    """One bar over a run: what is trained, its epoch and objective, images a second, time left."""
+
+    def __init__(self, console: Console, *, what: str) -> None:
+        """Args: console: where it is drawn; what: the method, for people."""
+        self._what = what
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[told]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._task: TaskID = self._bars.add_task(what, total=None, told="")
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def tell(self, progress: Progress) -> None:
+        """Show how far the run is."""
+        speed = self._bars.tasks[self._task].speed
+        told = [f"epoch {progress.epoch}"] if progress.epoch else []
+        told += [f"objective {progress.objective:.4f}"] if progress.objective is not None else []
+        told += [f"{speed:,.0f} images/s"] if speed else []
+        self._bars.update(
+            self._task,
+            completed=progress.done,
+            total=progress.total,
+            description=f"{self._what}: {progress.stage}",
+            told=", ".join(told),
+        )
+
+
+class TrainedRow(Frozen):
+    """One module of a run, for the table and for `--json`."""
+
+    method: str
+    module: str
+    file: str
+    digest: DigestField
+    objective: float | None
+    alignment: float | None
+    centred_alignment: float | None
+    accuracy: float | None
+    seconds: float
+
+
+class TrainedRows(Frozen):
+    """All modules of a command, the pairwise ones first, the baseline's after them."""
+
+    modules: tuple[TrainedRow, ...]
+
+
+def row_of(module: TrainedModule, *, method: str, name: str, file: str) -> TrainedRow:
+    """What is told of one module."""
+    return TrainedRow(
+        method=method,
+        module=f"{name}-{module.ending}",
+        file=file,
+        digest=module.digest,
+        objective=module.metric("objective"),
+        alignment=module.metric("upper_triangle_alignment"),
+        centred_alignment=module.metric("centred_alignment"),
+        accuracy=module.metric("accuracy"),
+        seconds=round(module.seconds, 3),
+    )
+
+
+def table_of(rows: Sequence[TrainedRow]) -> Table:
+    """The table at the end of a run; scores are measured on held-out images."""
+    table = Table(caption="alignment and accuracy: on images held out from training")
+    table.add_column("module", no_wrap=True)
+    for heading in ("objective", "alignment", "centred", "accuracy", "seconds"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        numbers = (row.objective, row.alignment, row.centred_alignment)
+        accuracy = "" if row.accuracy is None else f"{row.accuracy:.2%}"
+        table.add_row(row.module, *map(_number, numbers), accuracy, f"{row.seconds:.1f}")
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

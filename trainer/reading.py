@@ -1,0 +1,127 @@
+"""Dataset files into what training, scoring and prediction take; only images that are wanted are decoded."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+
+from registry.dataset_file import (
+    DatasetLimits,
+    LabelledImages,
+    NamedImages,
+    in_natural_order,
+    limits_from,
+    load_arrays,
+    load_images,
+    read_examples,
+    read_labels,
+)
+from registry.errors import InvalidTaskError
+from registry.manifest import Preprocessing, TrainedClass
+from registry.recipes import TrainingRecipe
+from registry.settings import Settings
+from registry.work import ScoreWork
+from trainer.data import TrainingData, channel_moments, draw
+from trainer.seeds import Purpose
+
+Classes = Mapping[str, Sequence[str]]
+
+DEFAULT_SIDE = 32
+LARGEST_KEPT_SIDE = 128
+
+
+def read_training_data(path: Path, recipe: TrainingRecipe) -> TrainingData:
+    """A recipe's examples of a dataset file, prepared as its input module will want images.
+
+    Unless the recipe has a size, images keep the one they all have, up to 128 pixels a side; else they become
+    squares of 32 pixels. They stay grey if all are. Mean and standard deviation come from these very images.
+
+    Raises:
+        InvalidDatasetError: the file is not acceptable.
+        InvalidTaskError: the dataset lacks a label of the task.
+    """
+    limits = limits_from(Settings.load())
+    with path.open("rb") as file:
+        classes, rows = _choose(file, limits, recipe)
+        pixels = _pixels(file, limits, rows=rows, image_size=recipe.image_size)
+        loaded = load_arrays(file, preprocessing=pixels, limits=limits, classes=classes, rows=rows)
+    mean, std = channel_moments(loaded.images)
+    return TrainingData(
+        digest=recipe.task.dataset,
+        images=loaded.images,
+        labels=loaded.labels,
+        classes=tuple(TrainedClass(label=name, merged=tuple(classes[name])) for name in loaded.classes),
+        preprocessing=pixels.model_copy(update={"mean": mean, "std": std}),
+    )
+
+
+def read_task(path: Path, work: ScoreWork, *, preprocessing: Preprocessing) -> LabelledImages:
+    """The examples of a task that a score draws, prepared for an input module.
+
+    Raises:
+        InvalidDatasetError: the file is not acceptable.
+        InvalidTaskError: the dataset lacks a label of the task.
+    """
+    limits = limits_from(Settings.load())
+    with path.open("rb") as file:
+        labels = read_labels(file, limits=limits)
+        classes = _named_classes(work.task.classes, labels)
+        rows = _draw_rows(labels, classes, count=work.examples, seed=work.seed, purpose=Purpose.SCORE)
+        return load_arrays(file, preprocessing=preprocessing, limits=limits, classes=classes, rows=rows)
+
+
+def read_images(path: Path, preprocessing: Preprocessing) -> NamedImages:
+    """Images to predict on, prepared for an input module. Raises InvalidDatasetError where there are none."""
+    with path.open("rb") as file:
+        return load_images(file, preprocessing=preprocessing, limits=limits_from(Settings.load()))
+
+
+def _choose(file: BinaryIO, limits: DatasetLimits, recipe: TrainingRecipe) -> tuple[Classes, Collection[int]]:
+    """Classes of a recipe's task, and the rows of the examples it draws."""
+    labels = read_labels(file, limits=limits)
+    classes = _named_classes(recipe.task.classes, labels)
+    count = recipe.examples or len(labels)
+    return classes, _draw_rows(labels, classes, count=count, seed=recipe.seed, purpose=Purpose.EXAMPLES)
+
+
+def _named_classes(classes: Classes, labels: Sequence[str]) -> Classes:
+    """The task's classes, or the dataset's own. Raises InvalidTaskError naming labels that are not there."""
+    known = set(labels)
+    missing = sorted({label for merged in classes.values() for label in merged} - known)
+    if missing:
+        raise InvalidTaskError(f"the dataset has no label {missing[0]!r}; it has {in_natural_order(known)[:20]}")
+    return classes or {name: (name,) for name in in_natural_order(known)}
+
+
+def _draw_rows(labels: Sequence[str], classes: Classes, *, count: int, seed: int, purpose: Purpose) -> frozenset[int]:
+    """Rows that are drawn by the seed from those of the task, each class by its share."""
+    class_of = {label: index for index, merged in enumerate(classes.values()) for label in merged}
+    rows = np.array([row for row, label in enumerate(labels) if label in class_of], dtype=np.int64)
+    of_task = np.array([class_of[labels[row]] for row in rows], dtype=np.int64)
+    return frozenset(rows[draw(of_task, count, seed=seed, purpose=purpose)].tolist())
+
+
+def _pixels(file: BinaryIO, limits: DatasetLimits, *, rows: Collection[int], image_size: int | None) -> Preprocessing:
+    """Colour and size of images, not normalised."""
+    shapes = _shapes(file, limits, rows=rows)
+    height, width = DEFAULT_SIDE, DEFAULT_SIDE
+    if image_size is not None:
+        height, width = image_size, image_size
+    elif len(sides := {shape[:2] for shape in shapes}) == 1 and max(max(sides)) <= LARGEST_KEPT_SIDE:
+        height, width = next(iter(sides))
+    channels = max((shape[2] for shape in shapes), default=3)
+    colour: Literal["rgb", "grey"] = "grey" if channels == 1 else "rgb"
+    return Preprocessing(colour=colour, height=height, width=width, mean=(0.0,) * channels, std=(1.0,) * channels)
+
+
+def _shapes(file: BinaryIO, limits: DatasetLimits, *, rows: Collection[int]) -> set[tuple[int, int, int]]:
+    """Shapes (h, w, c) of the images in these rows."""
+    reader = read_examples(file, limits=limits, leave_out_broken=True)
+    shapes: set[tuple[int, int, int]] = set()
+    for row, candidate in enumerate(reader.candidates()):
+        example = reader.decode(candidate) if row in rows else None
+        if example is not None:
+            height, width, channels = example.image.shape
+            shapes.add((height, width, channels))
+    return shapes
