@@ -16,7 +16,6 @@ COPY pyproject.toml README.md LICENSE ./
 COPY kernel_methods kernel_methods
 COPY registry registry
 COPY storage storage
-COPY client client
 COPY api api
 USER zoo
 ENV ZOO_HOST=0.0.0.0 ZOO_PORT=8000

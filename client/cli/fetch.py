@@ -52,7 +52,7 @@ def fetch(options: FetchOptions) -> None:
     if options.json:
         write_json(Fetched(ref=module.ref, digest=module.digest, file=str(target)))
     else:
-        line(f"{target} {module.digest}")
+        line(f"{target} {module.digest} verified")
 
 
 def _fetch_to(zoo: Zoo, module: PublishedModule, target: Path) -> None:
