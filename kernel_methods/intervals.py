@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln
 from scipy.stats import pearson3, t
 
 from kernel_methods.alignment import energy_slope, score_by_name
 from kernel_methods.centring import centre
 from kernel_methods.kernels import ScoreName
+from kernel_methods.shuffles import ShuffledSums
 from kernel_methods.shuffling import Weights, shuffled_energy
 from kernel_methods.statistics import TaskStatistics, merge
 
@@ -34,6 +36,14 @@ class Chance(NamedTuple):
     p_value: float
 
 
+class LeftOut(NamedTuple):
+    """A score of all examples, of all but each shard, and the number of examples of each shard."""
+
+    total: float
+    left: NDArray[np.float64]
+    sizes: NDArray[np.float64]
+
+
 def jackknife_interval(shards: Sequence[TaskStatistics], score: Score, *, level: float = 0.95) -> Interval:
     """Confidence interval of a score, by leaving out one shard after the other.
 
@@ -54,7 +64,7 @@ def jackknife_interval(shards: Sequence[TaskStatistics], score: Score, *, level:
         Busing, Meijer, van der Leeden (1999), Delete-m Jackknife for Unequal m, equations 7 to 9; Student t
         with one degree of freedom less than there are shards.
     """
-    return _jackknife(_leave_one_out(shards, score), level=level)
+    return jackknife_of(leave_one_out(shards, score), level=level)
 
 
 def paired_difference(
@@ -77,12 +87,53 @@ def paired_difference(
     Raises:
         ValueError: as `jackknife_interval`, or the shards do not have the same numbers of examples.
     """
-    sizes_a, sizes_b = ([shard.examples for shard in shards] for shards in (shards_a, shards_b))
-    if sizes_a != sizes_b:
-        raise ValueError(f"need the same shards on both sides, got {sizes_a} and {sizes_b} examples")
-    one, other = _leave_one_out(shards_a, score_a), _leave_one_out(shards_b, score_b)
-    difference = _LeftOut(one.total - other.total, one.left - other.left, one.sizes)
-    return _jackknife(difference, level=level)
+    return difference_of(leave_one_out(shards_a, score_a), leave_one_out(shards_b, score_b), level=level)
+
+
+def difference_of(one: LeftOut, other: LeftOut, *, level: float = 0.95) -> Interval:
+    """The interval of `paired_difference`, from leave-one-out values that are there already.
+
+    Raises:
+        ValueError: the two are not of shards with the same numbers of examples.
+    """
+    if not np.array_equal(one.sizes, other.sizes):
+        raise ValueError(f"need the same shards on both sides, got {one.sizes} and {other.sizes} examples")
+    return jackknife_of(LeftOut(one.total - other.total, one.left - other.left, one.sizes), level=level)
+
+
+def chance_of_shuffles(
+    stats: TaskStatistics, shuffled: ShuffledSums, *, name: ScoreName, k_min: float, k_max: float, level: float = 0.95
+) -> Chance:
+    """What a score is where the labels were shuffled among the examples: counted, not modelled.
+
+    Where no shuffle reaches the score, its p-value is below what counting can tell, and the law of `chance_level`
+    says how far, between one over the number of ways to deal the labels and one over the number of shuffles.
+
+    Args:
+        stats: statistics of the task's features.
+        shuffled: class sums of the same features under shuffled labels.
+        name: which score.
+        k_min: ideal kernel value of a different-class pair.
+        k_max: ideal kernel value of a same-class pair.
+        level: where the quantile is taken, in (0, 1).
+
+    Raises:
+        ValueError: as `chance_level`, or the shuffles have other classes.
+    """
+    if shuffled.zeros.shape[1] != stats.classes:
+        raise ValueError(f"shuffles of {shuffled.zeros.shape[1]} classes for statistics of {stats.classes}")
+    modelled = chance_level(stats, name=name, k_min=k_min, k_max=k_max, level=level)
+    score = score_by_name(name, stats, k_min=k_min, k_max=k_max)
+    slope = energy_slope(name, stats, k_min=k_min, k_max=k_max)
+    centred, weights = centre(stats), _weights(name, stats.examples)
+    energies = shuffled.energies(centred, weights)
+    observed = shuffled_energy(centred, weights).observed
+    scores = score + slope * (energies - observed)
+    reached = int(np.count_nonzero(energies >= observed - 1e-9 * max(1.0, abs(observed))))
+    counted = (1 + reached) / (1 + len(scores))
+    p_value = counted if reached or slope == 0.0 else min(counted, modelled.p_value)
+    quantile = float(np.quantile(scores, level, method="higher"))
+    return Chance(float(scores.mean()), quantile, max(p_value, smallest_p_value(stats)))
 
 
 def chance_level(stats: TaskStatistics, *, name: ScoreName, k_min: float, k_max: float, level: float = 0.95) -> Chance:
@@ -116,7 +167,13 @@ def chance_level(stats: TaskStatistics, *, name: ScoreName, k_min: float, k_max:
     if deviation <= 1e-14:
         return Chance(mean, mean, 1.0)
     law = pearson3(energy.skewness, loc=mean, scale=deviation)
-    return Chance(mean, float(law.ppf(level)), float(law.sf(score)))
+    return Chance(mean, float(law.ppf(level)), max(float(law.sf(score)), smallest_p_value(stats)))
+
+
+def smallest_p_value(stats: TaskStatistics) -> float:
+    """One over the number of ways to deal the labels: no score can be rarer than that among shuffles, in (0, 1]."""
+    ways = gammaln(stats.examples + 1) - float(gammaln(stats.counts + 1).sum())
+    return float(np.exp(-ways))
 
 
 def _weights(name: ScoreName, examples: int) -> Weights:
@@ -126,24 +183,26 @@ def _weights(name: ScoreName, examples: int) -> Weights:
     return Weights(projection=2.0, unit=0.0)
 
 
-class _LeftOut(NamedTuple):
-    """A score of all examples, of all but each shard, and the number of examples of each shard."""
+def leave_one_out(shards: Sequence[TaskStatistics], score: Score) -> LeftOut:
+    """A score with each shard left out in turn: all that intervals and differences need, in a few numbers.
 
-    total: float
-    left: NDArray[np.float64]
-    sizes: NDArray[np.float64]
+    Args:
+        shards: statistics of disjoint random parts; parts without examples are passed over.
+        score: the score of statistics.
 
-
-def _leave_one_out(shards: Sequence[TaskStatistics], score: Score) -> _LeftOut:
+    Raises:
+        ValueError: fewer than two shards have examples, or the score is undefined with one of them left out.
+    """
     filled = [shard for shard in shards if shard.examples > 0]
     if len(filled) < 2:
         raise ValueError(f"an interval needs two shards with examples, got {len(filled)} of {len(shards)}")
     total = merge(filled)
     left = np.array([score(total.subtract(shard)) for shard in filled])
-    return _LeftOut(score(total), left, np.array([shard.examples for shard in filled], np.float64))
+    return LeftOut(score(total), left, np.array([shard.examples for shard in filled], np.float64))
 
 
-def _jackknife(values: _LeftOut, *, level: float) -> Interval:
+def jackknife_of(values: LeftOut, *, level: float = 0.95) -> Interval:
+    """The confidence interval of `jackknife_interval`, from leave-one-out values that are there already."""
     _check_level(level)
     shares = values.sizes.sum() / values.sizes
     pseudo = shares * values.total - (shares - 1.0) * values.left

@@ -88,3 +88,9 @@ def check_kernel_range(*, k_min: float, k_max: float) -> None:
     """Raises ValueError unless both are finite and ``k_min < k_max``."""
     if not (math.isfinite(k_min) and math.isfinite(k_max) and k_min < k_max):
         raise ValueError(f"need finite k_min < k_max, got k_min={k_min} and k_max={k_max}")
+
+
+def check_objective(name: ObjectiveName, *, k_min: float) -> None:
+    """Raises ValueError where an objective is undefined for a kernel's range."""
+    if name == "alignment_neo" and k_min == 0:
+        raise ValueError("alignment_neo is undefined for k_min = 0, its ideal is zero: take raw_neo or k_min < 0")

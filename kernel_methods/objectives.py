@@ -12,7 +12,7 @@ from typing import assert_never
 import torch
 from torch import Tensor
 
-from kernel_methods.kernels import ObjectiveName, check_kernel_range
+from kernel_methods.kernels import ObjectiveName, check_kernel_range, check_objective
 
 Objective = Callable[[Tensor, Tensor], Tensor]
 
@@ -168,7 +168,7 @@ def alignment_neo(gram: Tensor, same: Tensor, *, k_min: float) -> Tensor:
     Raises:
         ValueError: ``k_min`` is 0, where the ideal is zero on every different-class pair.
     """
-    _check_neo(k_min)
+    check_objective("alignment_neo", k_min=k_min)
     different = _different(gram, same).to(gram.dtype)
     return _cosine(gram * different, k_min * different)
 
@@ -210,8 +210,7 @@ def pair_objective(name: ObjectiveName, *, k_min: float, k_max: float, temperatu
     check_kernel_range(k_min=k_min, k_max=k_max)
     if not temperature > 0.0:
         raise ValueError(f"temperature must be above 0, got {temperature}")
-    if name == "alignment_neo":
-        _check_neo(k_min)
+    check_objective(name, k_min=k_min)
     of_gram = _of_gram(name, k_min=k_min, k_max=k_max, temperature=temperature)
     return lambda features, same: of_gram(gram(features), same)
 
@@ -241,11 +240,6 @@ def _of_gram(name: ObjectiveName, *, k_min: float, k_max: float, temperature: fl
             return raw_neo
         case _:
             assert_never(name)
-
-
-def _check_neo(k_min: float) -> None:
-    if k_min == 0.0:
-        raise ValueError("alignment_neo is undefined for k_min = 0, its ideal is zero: take raw_neo or k_min < 0")
 
 
 def _different(gram: Tensor, same: Tensor) -> Tensor:

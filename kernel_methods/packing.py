@@ -15,6 +15,8 @@ Packed = NDArray[np.float64 | np.int64]
 MOST_CLASSES = 100_000
 MOST_DIMENSIONS = 32_768
 LONGEST_HEADER_BYTES = 4096
+INTEGER = frozenset({"counts", "zeros", "shuffled_zeros"})
+MAY_LACK = frozenset({"class_moments", "shuffled_gram", "shuffled_zeros"})
 
 
 class _Entry(TypedDict):
@@ -84,12 +86,21 @@ def packed_shape(tensors: Mapping[str, Packed]) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
+def shuffled_shapes(tensors: Mapping[str, Packed], *, classes: int) -> dict[str, tuple[int, ...]]:
+    """Shapes that shuffled sums beside the statistics must have. Raises ValueError for one without the other."""
+    held = {"shuffled_gram", "shuffled_zeros"} & set(tensors)
+    if len(held) == 1:
+        raise ValueError(f"{held.pop()} without its other half")
+    shuffles = tensors["shuffled_zeros"].shape[0] if held else 1
+    return {"shuffled_gram": (shuffles, classes, classes), "shuffled_zeros": (shuffles, classes)}
+
+
 def check_packed(tensors: Mapping[str, Packed], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Raises ValueError unless these are tensors of those shapes, integer counts and finite numbers."""
-    if set(tensors) | {"class_moments"} != set(shapes):
-        raise ValueError(f"expected tensors {sorted(shapes)} (class_moments if kept), got {sorted(tensors)[:9]}")
+    if set(tensors) | MAY_LACK != set(shapes) | MAY_LACK or set(tensors) - set(shapes):
+        raise ValueError(f"expected tensors {sorted(shapes)} ({sorted(MAY_LACK)} if kept), got {sorted(tensors)[:9]}")
     for name, tensor in tensors.items():
-        kind = np.int64 if name in ("counts", "zeros") else np.float64
+        kind = np.int64 if name in INTEGER else np.float64
         if tensor.shape != shapes[name] or tensor.dtype != kind:
             raise ValueError(f"{name} must be {kind.__name__} of {shapes[name]}, got {tensor.dtype} of {tensor.shape}")
         if not np.all(np.isfinite(tensor)):

@@ -100,8 +100,8 @@ def _label_diagonal(centred: CentredStatistics) -> Floats:
     return 1.0 - 2.0 * counts / n + (counts @ counts) / n**2
 
 
-def _class_weights(centred: CentredStatistics) -> Floats:
-    """Size of each class less the mean, over examples, of the size of their class."""
+def class_weights(centred: CentredStatistics) -> Floats:
+    """Size of each class less the mean, over examples, of the size of their class. Shape (C,)."""
     return centred.counts - (centred.counts @ centred.counts) / centred.examples
 
 
@@ -111,7 +111,7 @@ def _linear(centred: CentredStatistics, weights: Weights) -> _Linear:
     across = (n - units) * float(centred.mean @ centred.mean)
     present = units * (n - units) / n
     p, u = weights
-    w, counts = _class_weights(centred), centred.counts
+    w, counts = class_weights(centred), centred.counts
     return _Linear(
         v_squares=p * p * along + 2.0 * p * u * across + u * u * present,
         v_diagonal=p * (across - 2.0 * along) + u * (present - 2.0 * across),
@@ -123,7 +123,7 @@ def _linear(centred: CentredStatistics, weights: Weights) -> _Linear:
 def _observed_linear(centred: CentredStatistics, weights: Weights) -> float:
     units = centred.class_units - centred.counts * (centred.class_units.sum() / centred.examples)
     values = weights.projection * centred.class_projections + weights.unit * units
-    return float(_class_weights(centred) @ values)
+    return float(class_weights(centred) @ values)
 
 
 def _joint_cumulant(centred: CentredStatistics, weights: Weights) -> float:

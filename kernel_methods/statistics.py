@@ -18,6 +18,7 @@ from kernel_methods.packing import (
     check_packed,
     packed_shape,
     read_tensors,
+    shuffled_shapes,
     square_of,
     triangle_of,
 )
@@ -209,10 +210,14 @@ def merge(parts: Sequence[TaskStatistics]) -> TaskStatistics:
     return total
 
 
-def pack(shards: Sequence[TaskStatistics]) -> bytes:
+def pack(shards: Sequence[TaskStatistics], *, beside: Mapping[str, Packed] | None = None) -> bytes:
     """One safetensors blob of the statistics of several shards, in order; equal shards give equal bytes.
 
     Symmetric matrices are stored as their upper triangle, row after row.
+
+    Args:
+        shards: statistics of disjoint parts of a task.
+        beside: what else the blob is to hold, by the names that `packing` allows.
 
     Raises:
         ValueError: there are no shards, or they differ in classes, dimensions or class moments.
@@ -230,7 +235,7 @@ def pack(shards: Sequence[TaskStatistics]) -> bytes:
     moments = [triangle_of(shard.class_moments) for shard in shards if shard.class_moments is not None]
     if moments:
         tensors["class_moments"] = np.stack(moments)
-    return bytes_of(tensors)
+    return bytes_of({**tensors, **(beside or {})})
 
 
 def unpack(data: bytes, *, limit_bytes: int) -> tuple[TaskStatistics, ...]:
@@ -248,7 +253,11 @@ def unpack(data: bytes, *, limit_bytes: int) -> tuple[TaskStatistics, ...]:
             100,000 classes or 32,768 dimensions, a number is not finite or a count is negative, or the sums
             and moments are none that unit vectors can have.
     """
-    tensors = read_tensors(data, limit_bytes=limit_bytes)
+    return unpack_tensors(read_tensors(data, limit_bytes=limit_bytes))
+
+
+def unpack_tensors(tensors: Mapping[str, Packed]) -> tuple[TaskStatistics, ...]:
+    """The shards among the tensors of a blob. Raises ValueError as `unpack` does."""
     shards, classes, dimensions = packed_shape(tensors)
     triangle = dimensions * (dimensions + 1) // 2
     shapes = {
@@ -257,6 +266,7 @@ def unpack(data: bytes, *, limit_bytes: int) -> tuple[TaskStatistics, ...]:
         "class_sums": (shards, classes, dimensions),
         "second_moment": (shards, triangle),
         "class_moments": (shards, classes, triangle),
+        **shuffled_shapes(tensors, classes=classes),
     }
     check_packed(tensors, shapes)
     unpacked = tuple(_unpacked(tensors, shard, dimensions) for shard in range(shards))
