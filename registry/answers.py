@@ -1,26 +1,31 @@
 """Answers: gather what the records know of a plan, judge its statistics, and write the answer down."""
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
+from kernel_methods.evidence import Evidence
 from kernel_methods.kernels import ScoreName
-from kernel_methods.statistics import unpack
-from registry.errors import NotFoundError, NotScorableError
-from registry.judging import FEW_EXAMPLES, Judged, Shards, decide, judge, ranks
+from registry.errors import CorruptBlobError, NotFoundError, NotScorableError
+from registry.judging import CONFIDENCE, FEW_EXAMPLES, Judged, decide, judge, ranks
 from registry.manifest import FeatureMap, Preprocessing
 from registry.names import Digest
 from registry.plans import Plan, PlannedCell, PlannedTask
 from registry.ports import BlobStore, UnitOfWork
 from registry.rankings import (
     SCORER,
+    Decision,
     MapTask,
+    NotScored,
     RankedModule,
     Ranking,
     RankingRow,
     Reusability,
     ScoreFields,
+    ScoreOptions,
     TaskMap,
 )
 from registry.records import Dataset, KeptStatistics, PublishedModule
@@ -28,9 +33,11 @@ from registry.task_map import task_map
 
 Answer = Ranking | Reusability | TaskMap
 
+JUDGED_REMEMBERED = 10_000
+
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Findings:
     """What the records hold for a plan, read in one transaction so that judging needs none."""
 
     modules: dict[Digest, PublishedModule]
@@ -39,93 +46,126 @@ class Evidence:
     elsewhere: dict[Digest, tuple[KeptStatistics, ...]]
 
 
-def gather(work: UnitOfWork, plan: Plan) -> Evidence:
-    """Read everything a plan's answer needs. Raises NotScorableError when a module or dataset went meanwhile."""
+def gather(work: UnitOfWork, plan: Plan, *, failures: Mapping[Digest, str] | None = None) -> Findings:
+    """Read everything a plan's answer needs.
+
+    Args:
+        work: the transaction to read in.
+        plan: the question.
+        failures: why statistics that are not kept will not come, by key.
+
+    Raises:
+        NotScorableError: a module or dataset went meanwhile.
+    """
     digests = {digest for cell in plan.cells for digest in (cell.chain[0], cell.module)}
     wanted = {task.dataset for task in plan.tasks}
     modules = {digest: found[0] for digest in digests if (found := work.modules.by_digest(digest))}
     datasets = {digest: data for digest in wanted if (data := work.datasets.get(digest, owner=None)) is not None}
     if len(modules) < len(digests) or len(datasets) < len(wanted):
         raise NotScorableError("a module or a dataset of this question was deleted meanwhile; ask again")
-    scored = sorted({cell.module for cell in plan.cells})
-    return Evidence(
+    kept = work.statistics.get([cell.key for cell in plan.cells])
+    missing = {cell.key: cell for cell in plan.cells if cell.key not in kept and cell.key in (failures or {})}
+    return Findings(
         modules=modules,
         datasets=datasets,
-        kept=work.statistics.get([cell.key for cell in plan.cells]),
-        elsewhere={digest: work.statistics.of_module(digest) for digest in scored},
+        kept={**kept, **{key: _never_made(cell, plan, (failures or {})[key]) for key, cell in missing.items()}},
+        elsewhere={
+            digest: work.statistics.of_module(digest) for digest in sorted({cell.module for cell in plan.cells})
+        },
     )
 
 
+def _never_made(cell: PlannedCell, plan: Plan, reason: str) -> KeptStatistics:
+    """In place of statistics that no worker could bring."""
+    task = plan.tasks[cell.task]
+    return KeptStatistics(
+        key=cell.key,
+        module=cell.module,
+        data=task.dataset,
+        labels=task.labels,
+        blob=None,
+        milliseconds=0.0,
+        scores={},
+        failure=reason,
+    )
+
+
+class StatisticsLostError(NotScorableError):
+    """Kept statistics are damaged or gone; they can be made again."""
+
+    def __init__(self, key: Digest) -> None:
+        """Args: key: what they were kept under."""
+        super().__init__(f"the statistics {key} are damaged or gone; ask again to have them made again")
+        self.key = key
+
+
 class Answerer:
-    """Turns a plan and its evidence into an answer; the same two give the same bytes."""
+    """Turns a plan and its findings into an answer; the same two give the same bytes.
+
+    Judged scores are remembered: they are a few numbers, and reading and judging statistics is not cheap.
+    """
 
     def __init__(self, blobs: BlobStore) -> None:
         """Args: blobs: where statistics are."""
         self._blobs = blobs
+        self._judging = threading.Lock()
+        self._judged = lru_cache(maxsize=JUDGED_REMEMBERED)(self._judge_statistics)
 
-    def answer(self, plan: Plan, evidence: Evidence) -> Answer:
+    def answer(self, plan: Plan, findings: Findings) -> Answer:
         """The answer. Raises NotScorableError when a score is not defined on the task."""
         match plan.kind:
             case "ranking":
-                return self.ranking(plan, evidence)
+                return self.ranking(plan, findings)
             case "reusability":
-                ranking = self.ranking(plan, evidence)
-                row = dict(ranking.ranking[0])
-                del row["rank"]
-                head = dict(ranking)
-                del head["candidates"], head["ranking"]
-                return Reusability.model_validate({**head, **row})
+                ranking = self.ranking(plan, findings)
+                parts = {**dict(ranking), **dict(ranking.ranking[0])}
+                return Reusability.model_validate({name: parts[name] for name in Reusability.model_fields})
             case "map":
-                return self._map(plan, evidence)
+                return self._map(plan, findings)
 
-    def ranking(self, plan: Plan, evidence: Evidence) -> Ranking:
-        """Modules whose statistics are there, best first."""
-        cells = [cell for cell in plan.cells if cell.key in evidence.kept]
-        judged = [(cell, self._judge(plan, cell, evidence)) for cell in cells]
+    def ranking(self, plan: Plan, findings: Findings) -> Ranking:
+        """Modules whose statistics are there, best first. Raises NotScorableError when none of them can be scored."""
+        there = [cell for cell in plan.cells if cell.key in findings.kept]
+        judged = [(cell, self._judge(plan, cell, findings)) for cell in there if _failure(cell, findings) is None]
+        not_scored = tuple(
+            NotScored(module=RankedModule(ref=cell.ref, digest=cell.module), reason=reason)
+            for cell in there
+            if (reason := _failure(cell, findings)) is not None
+        )
+        if not judged:
+            raise NotScorableError(f"no module could be scored: {_reasons(not_scored)}")
         judged.sort(key=lambda pair: (-pair[1].score, pair[0].ref))
         ordered = [one for _, one in judged]
-        given = ranks(ordered, plan.options.rank_by)
+        given = ranks(ordered)
         rows = tuple(
-            RankingRow(rank=rank, **dict(_fields(plan, cell, one, evidence)))
+            RankingRow(rank=rank, **dict(_fields(plan, cell, one, findings)))
             for rank, (cell, one) in zip(given, judged, strict=True)
         )
-        task = plan.tasks[0]
-        return Ranking(
-            query=plan.query_id,
-            rank_by=plan.options.rank_by,
-            decision=decide(ordered, given),
-            seed=plan.options.seed,
-            examples=plan.examples,
-            task=task.id,
-            data=task.dataset,
-            classes=task.classes,
-            scorer=SCORER,
-            serial=plan.serial,
-            candidates=len(plan.cells),
-            ranking=rows[: plan.top],
-        )
+        return _ranking(plan, rows, decide(ordered, given), not_scored)
 
-    def _judge(self, plan: Plan, cell: PlannedCell, evidence: Evidence) -> Judged:
-        module = evidence.modules[cell.module]
-        read = self._reader(evidence.kept[cell.key].blob, plan.tasks[cell.task])
-        return judge(read, _feature_map(module), plan.options)
+    def _judge(self, plan: Plan, cell: PlannedCell, findings: Findings) -> Judged:
+        """One cell's score. Raises NotScorableError, StatisticsLostError."""
+        kept, module = findings.kept[cell.key], findings.modules[cell.module]
+        if kept.blob is None:
+            raise NotScorableError(f"{cell.ref} could not be scored: {kept.failure}")
+        try:
+            with self._judging:
+                return self._judged(kept.blob, plan.tasks[cell.task].groups, _feature_map(module), plan.options)
+        except (NotFoundError, CorruptBlobError) as error:
+            raise StatisticsLostError(cell.key) from error
 
-    def _reader(self, blob: Digest, task: PlannedTask) -> Callable[[], Shards]:
-        """Reads shards with the task's classes merged; nothing stays in memory between two readings."""
+    def _judge_statistics(
+        self, blob: Digest, groups: tuple[tuple[int, ...], ...], feature_map: FeatureMap, options: ScoreOptions
+    ) -> Judged:
+        """Read statistics, merge the task's classes, and judge."""
+        data = self._blobs.get(blob)
+        left_behind = Evidence.from_bytes(data, limit_bytes=len(data))
+        return judge(left_behind.merge_classes(groups), feature_map, options)
 
-        def read() -> Shards:
-            try:
-                data = self._blobs.get(blob)
-            except NotFoundError as error:
-                raise NotScorableError("statistics of this question were deleted meanwhile; ask again") from error
-            return tuple(shard.merge_classes(task.groups) for shard in unpack(data, limit_bytes=len(data)))
-
-        return read
-
-    def _map(self, plan: Plan, evidence: Evidence) -> TaskMap:
+    def _map(self, plan: Plan, findings: Findings) -> TaskMap:
         """Scores of every source on every target, in the order of the tasks."""
         size = len(plan.tasks)
-        flat = [self._judge(plan, cell, evidence).score for cell in plan.cells]
+        flat = [self._judge(plan, cell, findings).score for cell in plan.cells]
         scores = np.array(flat, dtype=np.float64).reshape(size, size)
         layout = task_map(scores)
         sources = plan.cells[::size]
@@ -145,6 +185,38 @@ class Answerer:
         )
 
 
+def _ranking(
+    plan: Plan, rows: tuple[RankingRow, ...], decision: Decision, not_scored: tuple[NotScored, ...]
+) -> Ranking:
+    task = plan.tasks[0]
+    return Ranking(
+        query=plan.query_id,
+        rank_by=plan.options.rank_by,
+        decision=decision,
+        seed=plan.options.seed,
+        examples=plan.examples,
+        task=task.id,
+        data=task.dataset,
+        classes=task.classes,
+        scorer=SCORER,
+        serial=plan.serial,
+        candidates=len(plan.cells),
+        ranking=rows[: plan.top],
+        not_scored=not_scored,
+    )
+
+
+def _failure(cell: PlannedCell, findings: Findings) -> str | None:
+    """Why a cell has no score although a worker tried, or None."""
+    kept = findings.kept[cell.key]
+    return (kept.failure or "no reason was given") if kept.blob is None else None
+
+
+def _reasons(not_scored: Sequence[NotScored]) -> str:
+    """The first reasons, for a sentence."""
+    return "; ".join(f"{each.module.ref}: {each.reason}" for each in not_scored[:3])
+
+
 def parse_answer(kind: str, text: str) -> Answer:
     """An answer as it was written down."""
     models: dict[str, type[Answer]] = {"ranking": Ranking, "reusability": Reusability, "map": TaskMap}
@@ -161,10 +233,10 @@ def _map_task(task: PlannedTask, cell: PlannedCell, cluster: int) -> MapTask:
     )
 
 
-def _fields(plan: Plan, cell: PlannedCell, judged: Judged, evidence: Evidence) -> ScoreFields:
+def _fields(plan: Plan, cell: PlannedCell, judged: Judged, findings: Findings) -> ScoreFields:
     """One judged score as it is told."""
     task = plan.tasks[cell.task]
-    preprocessing = _preprocessing(evidence.modules[cell.chain[0]])
+    preprocessing = _preprocessing(findings.modules[cell.chain[0]])
     return ScoreFields(
         module=RankedModule(ref=cell.ref, digest=cell.module),
         score=judged.score,
@@ -172,13 +244,13 @@ def _fields(plan: Plan, cell: PlannedCell, judged: Judged, evidence: Evidence) -
         chance=judged.chance,
         p_value=judged.p_value,
         panel=judged.panel,
-        static=static_score(evidence.elsewhere[cell.module], task, plan.options.rank_by),
+        static=static_score(findings.elsewhere[cell.module], task, plan.options.rank_by),
         n=judged.n,
         n_per_class=dict(zip(task.classes, judged.counts, strict=True)),
         preprocessing=preprocessing,
-        warnings=tuple(_warnings(evidence, cell, task, judged)),
+        warnings=tuple(_warnings(findings, cell, task, judged)),
         cached=cell.cached,
-        milliseconds=0.0 if cell.cached else evidence.kept[cell.key].milliseconds,
+        milliseconds=0.0 if cell.cached else findings.kept[cell.key].milliseconds,
     )
 
 
@@ -193,10 +265,10 @@ def static_score(kept: Sequence[KeptStatistics], task: PlannedTask, rank_by: Sco
     return float(np.mean([others[key] for key in sorted(others)])) if others else None
 
 
-def _warnings(evidence: Evidence, cell: PlannedCell, task: PlannedTask, judged: Judged) -> list[str]:
+def _warnings(findings: Findings, cell: PlannedCell, task: PlannedTask, judged: Judged) -> list[str]:
     """What a reader of this score should know."""
-    module, dataset = evidence.modules[cell.module], evidence.datasets[task.dataset]
-    preprocessing = _preprocessing(evidence.modules[cell.chain[0]])
+    module, dataset = findings.modules[cell.module], findings.datasets[task.dataset]
+    preprocessing = _preprocessing(findings.modules[cell.chain[0]])
     said = []
     if not dataset.same_shape or dataset.shape[:2] != (preprocessing.height, preprocessing.width):
         size = f"{dataset.shape[0]} x {dataset.shape[1]}" if dataset.same_shape else "different sizes"
@@ -207,6 +279,10 @@ def _warnings(evidence: Evidence, cell: PlannedCell, task: PlannedTask, judged: 
         said.append(f"few examples: the smallest class has {min(judged.counts)}")
     if module.task is not None and module.task.data == task.dataset:
         said.append("same data: the module was trained on this very dataset")
+    if judged.left_out is None:
+        said.append("interval unknown: leaving out a part of so few examples leaves too little for a score")
+    if judged.smallest_p_value > 1 - CONFIDENCE:
+        said.append("too few examples to tell from chance: shuffling their labels has too few outcomes")
     if judged.zeros:
         said.append(f"dead features: {judged.zeros} of {judged.n} examples have a zero feature vector")
     return said

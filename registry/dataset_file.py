@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from registry.dataset_formats.array_files import open_npz, open_tensors
 from registry.dataset_formats.candidates import Candidate, DatasetLimits, Pixels, Source, limits_from
-from registry.dataset_formats.detect import ACCEPTED, detect_format
+from registry.dataset_formats.detect import ACCEPTED, ACCEPTED_UNLABELLED, detect_format
 from registry.dataset_formats.images import decode_image
 from registry.dataset_formats.parquet_rows import open_parquet
 from registry.dataset_formats.reader import DatasetReader, Example
@@ -31,6 +31,7 @@ __all__ = [
     "Example",
     "LabelledImages",
     "NamedImages",
+    "check_images",
     "detect_format",
     "in_natural_order",
     "limits_from",
@@ -86,7 +87,7 @@ def read_examples(
         InvalidDatasetError: the upload's outside is not acceptable.
         TooLargeError: a bound is passed.
     """
-    match detect_format(file):
+    match detect_format(file, labelled=labelled):
         case "zip":
             source = open_zip(file, limits=limits, labelled=labelled)
         case "parquet":
@@ -237,8 +238,20 @@ def load_images(
     reader = read_examples(file, limits=limits, labelled=False, leave_out_broken=leave_out_broken)
     images, items = _prepared(reader, preprocessing=preprocessing, at_most=reader.at_most, limits=limits)
     if not items:
-        raise InvalidDatasetError("the upload holds no images")
+        raise _no_images()
     return NamedImages(images, tuple(items))
+
+
+def check_images(file: BinaryIO, *, limits: DatasetLimits) -> None:
+    """Read and decode every image to predict on. Raises what `load_images` would, but for what preparing them takes."""
+    reader = read_examples(file, limits=limits, labelled=False)
+    if not sum(1 for _ in reader):
+        raise _no_images()
+
+
+def _no_images() -> InvalidDatasetError:
+    """The error for an upload without a single image."""
+    return InvalidDatasetError(f"the upload holds no images; send {ACCEPTED_UNLABELLED}")
 
 
 def _class_of_label(classes: Mapping[str, Sequence[str]]) -> dict[str, int]:

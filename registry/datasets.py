@@ -1,13 +1,17 @@
 """Datasets: labelled images that somebody uploaded, private to their owner."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from registry.blobs import BlobKeeper
 from registry.dataset_file import limits_from, summarise
-from registry.errors import NotFoundError
+from registry.errors import NotFoundError, ZooError
 from registry.names import Digest
-from registry.ports import Begin, BlobStore, Clock
+from registry.ports import Begin, BlobStore, Clock, UnitOfWork
+from registry.queries import cancel_job
 from registry.records import Dataset, Page
 from registry.settings import Settings
+from registry.work import PredictWork, ScoreWork, TrainWork, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +22,17 @@ class AddedDataset:
     created: bool
 
 
+Discard = Callable[[Digest], None]
+"""Deletes bytes that nothing refers to."""
+
+
 class DatasetService:
     """The rules about datasets: checked whole before they are kept, found only by their owner."""
 
-    def __init__(self, begin: Begin, blobs: BlobStore, clock: Clock, settings: Settings) -> None:
+    def __init__(self, begin: Begin, blobs: BlobStore, clock: Clock, settings: Settings, keeper: BlobKeeper) -> None:
         """Everything it needs from outside."""
         self._begin, self._blobs, self._clock, self._settings = begin, blobs, clock, settings
+        self._keeper = keeper
 
     def add(self, blob: Digest, *, owner: str, leave_out_broken: bool = False) -> AddedDataset:
         """Check stored bytes as a dataset and keep it for its owner.
@@ -33,15 +42,19 @@ class DatasetService:
         Raises:
             InvalidDatasetError: what is wrong, each fault by itself.
             TooLargeError: a bound is passed.
+            NotFoundError: the bytes are not here.
         """
         with self._begin() as work:
             known = work.datasets.get(blob, owner=None)
+        if known is not None and known.left_out_count and not leave_out_broken:
+            known = None  # somebody else did not mind what was left out; this owner may
         try:
             dataset = known or self._checked(blob, leave_out_broken=leave_out_broken)
-        except Exception:
-            self._drop_unless_module(blob)
+        except ZooError:
+            self._keeper.discard(blob)
             raise
         with self._begin() as work:
+            self._keeper.require(work, blob)
             created = work.datasets.get(blob, owner=owner) is None
             work.datasets.add(dataset, owner=owner)
         return AddedDataset(dataset, created)
@@ -65,12 +78,6 @@ class DatasetService:
             created_at=self._clock(),
         )
 
-    def _drop_unless_module(self, blob: Digest) -> None:
-        """Delete bytes that turned out to be no dataset, but never those of a module."""
-        with self._begin() as work:
-            if not work.modules.by_digest(blob):
-                self._blobs.delete(blob)
-
     def get(self, digest: Digest, *, owner: str | None) -> Dataset:
         """One dataset of this owner. Raises NotFoundError."""
         with self._begin() as work:
@@ -84,15 +91,43 @@ class DatasetService:
         with self._begin() as work:
             return work.datasets.list(owner=owner, limit=limit, cursor=cursor)
 
-    def remove(self, digest: Digest, *, owner: str | None) -> None:
-        """Remove a dataset with its bytes, tasks, statistics and scores. Raises NotFoundError."""
+    def remove(self, digest: Digest, *, owner: str | None, discard: Discard | None = None) -> None:
+        """Remove a dataset with its bytes, tasks, jobs, statistics and scores.
+
+        Args:
+            digest: which.
+            owner: whose; others who uploaded the same bytes keep them.
+            discard: deletes bytes that nothing refers to; by default at once.
+
+        Raises:
+            NotFoundError: this owner has no such dataset.
+        """
         self.get(digest, owner=owner)
+        orphans: tuple[Digest, ...] = ()
         with self._begin() as work:
-            orphans: tuple[Digest, ...] = ()
+            work.hold()
             if work.datasets.remove(digest, owner=owner):
-                for task in work.tasks.of_dataset(digest):
-                    work.tasks.remove(task.id)
-                work.queries.remove_data(digest)
+                self._forget(work, digest)
                 orphans = (digest, *work.statistics.remove_data(digest))
         for blob in orphans:
-            self._drop_unless_module(blob)
+            (discard or self._keeper.discard)(blob)
+
+    def _forget(self, work: UnitOfWork, digest: Digest) -> None:
+        """Forget tasks and queries about a dataset, and stop the jobs that need it."""
+        for task in work.tasks.of_dataset(digest):
+            work.tasks.remove(task.id)
+        work.queries.remove_data(digest)
+        for job in work.jobs.open():
+            if dataset_of(job.work) == digest:
+                cancel_job(work, job.id, clock=self._clock)
+
+
+def dataset_of(work: Work) -> Digest | None:
+    """The dataset that work needs, or None."""
+    match work:
+        case TrainWork():
+            return work.recipe.task.dataset
+        case ScoreWork():
+            return work.task.dataset
+        case PredictWork():
+            return None

@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import structlog
 
+from registry.datasets import dataset_of
 from registry.errors import (
+    ConflictError,
     InvalidInputError,
     InvalidRecipeError,
     LeaseLostError,
@@ -16,11 +18,13 @@ from registry.modules import CheckedFile, ModuleService
 from registry.names import Digest, ModuleName
 from registry.pipelines import PipelineService
 from registry.ports import Begin, Clock, UnitOfWork
+from registry.queries import cancel_job
 from registry.recipes import TrainingRecipe
-from registry.records import Job, JobStatus, KeptStatistics, Page, Progress
-from registry.reusability import ReusabilityService
+from registry.records import Job, JobStatus, Page, Progress
 from registry.settings import Settings
+from registry.statistics import StatisticsService
 from registry.tasks import keep_task, make_task
+from registry.training_plan import check_recipe
 from registry.work import (
     JobResult,
     PredictResult,
@@ -41,7 +45,7 @@ class Makers:
 
     modules: ModuleService
     pipelines: PipelineService
-    reusability: ReusabilityService
+    statistics: StatisticsService
 
 
 class JobService:
@@ -59,10 +63,14 @@ class JobService:
                 f"so use at most {LONGEST_BASE_NAME}"
             )
         with self._begin() as work:
+            work.hold()
             dataset = work.datasets.get(recipe.task.dataset, owner=owner)
             if dataset is None:
                 raise NotFoundError(f"there is no dataset {recipe.task.dataset}; upload it with POST /datasets")
-            keep_task(work, make_task(dataset, recipe.task.classes), at=self._clock())
+            task = make_task(dataset, recipe.task.classes)
+            limit = self._settings.module_limit_parameters
+            check_recipe(recipe, dataset, task.counts, parameter_limit=limit)
+            keep_task(work, task, at=self._clock())
             return work.jobs.submit(TrainWork(name=str(name), recipe=recipe), owner=owner, at=self._clock())
 
     def submit_prediction(self, work_to_do: PredictWork, *, owner: str) -> Job:
@@ -89,9 +97,9 @@ class JobService:
             now = self._clock()
             with self._begin() as work:
                 job = work.jobs.claim(kinds, worker=worker, at=now, lease_expires_at=now + self._lease)
-                if job is None or job.attempt <= self._settings.job_attempts:
+                if job is None or job.attempt - job.releases <= self._settings.job_attempts:
                     return job
-                error = f"the worker died or went silent {job.attempt - 1} times while doing this job"
+                error = f"the worker died or went silent {self._settings.job_attempts} times while doing this job"
                 work.jobs.end(job.id, attempt=job.attempt, status=JobStatus.FAILED, result=None, error=error, at=now)
 
     @property
@@ -116,13 +124,14 @@ class JobService:
         """
         job = self.get(job_id)
         if job.status is not JobStatus.RUNNING or job.attempt != attempt:
+            if isinstance(result, ScoreResult):
+                self._makers.statistics.discard(result)
             raise _lost(job, attempt)
         match (job.work, result):
             case (TrainWork(), TrainResult()):
                 return self._finish_training(job, result)
             case (ScoreWork() as share, ScoreResult()):
-                kept = self._makers.reusability.keep(share, result.statistics)
-                return self._finish_scoring(job, result, kept)
+                return self._finish_scoring(job, share, result)
             case (PredictWork(), PredictResult()):
                 with self._begin() as work:
                     return self._end(work, job, result)
@@ -133,6 +142,8 @@ class JobService:
         """Check every file first; then publish all of them, the pipeline too, and end the job in one transaction."""
         checked = [self._check(made.name, made.digest) for made in result.modules]
         with self._begin() as work:
+            work.hold()
+            _require_dataset(work, job)
             published = [self._makers.modules.record(work, name, file).module for name, file in checked]
             refs = [module.ref for module in published]
             pipeline_id = None
@@ -144,11 +155,16 @@ class JobService:
     def _check(self, text: str, digest: Digest) -> tuple[ModuleName, CheckedFile]:
         return ModuleName.parse(text), self._makers.modules.check(digest)
 
-    def _finish_scoring(self, job: Job, result: ScoreResult, kept: Sequence[KeptStatistics]) -> Job:
-        with self._begin() as work:
-            for statistics in kept:
-                work.statistics.add(statistics)
-            return self._end(work, job, result)
+    def _finish_scoring(self, job: Job, share: ScoreWork, result: ScoreResult) -> Job:
+        """Check what was brought, then record it and end the job in one transaction; what is not taken goes."""
+        try:
+            kept = self._makers.statistics.check(share, result)
+            with self._begin() as work:
+                self._makers.statistics.record(work, share, kept)
+                return self._end(work, job, result)
+        except ConflictError:
+            self._makers.statistics.discard(result)
+            raise
 
     def _end(self, work: UnitOfWork, job: Job, result: JobResult) -> Job:
         """End a job as done; leaving the transaction by the error takes everything in it back."""
@@ -174,11 +190,18 @@ class JobService:
                 raise _lost(_job(work, job_id), attempt)
             return _job(work, job_id)
 
+    def release(self, job_id: int, *, attempt: int) -> Job:
+        """Take a job back unharmed from a worker that is told to end. Raises NotFoundError, LeaseLostError."""
+        with self._begin() as work:
+            if not work.jobs.release(job_id, attempt=attempt):
+                raise _lost(_job(work, job_id), attempt)
+            return _job(work, job_id)
+
     def cancel(self, job_id: int) -> Job:
         """Stop a job; one that has ended stays as it is. Its worker learns of it by its next heartbeat."""
         with self._begin() as work:
             _job(work, job_id)
-            work.jobs.end(job_id, attempt=None, status=JobStatus.CANCELLED, result=None, error=None, at=self._clock())
+            cancel_job(work, job_id, clock=self._clock)
             return _job(work, job_id)
 
 
@@ -190,6 +213,13 @@ def _job(work: UnitOfWork, job_id: int) -> Job:
     if job is None:
         raise NotFoundError(f"there is no job {job_id}")
     return job
+
+
+def _require_dataset(work: UnitOfWork, job: Job) -> None:
+    """Raises ConflictError when the dataset of a training job was deleted meanwhile."""
+    dataset = dataset_of(job.work)
+    if dataset is not None and work.datasets.get(dataset, owner=None) is None:
+        raise ConflictError(f"the dataset {dataset} was deleted meanwhile, so nothing made from it is published")
 
 
 def _lost(job: Job, attempt: int) -> LeaseLostError:

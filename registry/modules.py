@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from registry.architectures.contracts import TensorType
+from registry.blobs import BlobKeeper
 from registry.errors import (
     Fault,
     InvalidManifestError,
@@ -59,9 +60,10 @@ class AliasCondition:
 class ModuleService:
     """The rules about modules. Published bytes never change; a version is visible whole or not at all."""
 
-    def __init__(self, begin: Begin, blobs: BlobStore, clock: Clock, settings: Settings) -> None:
+    def __init__(self, begin: Begin, blobs: BlobStore, clock: Clock, settings: Settings, keeper: BlobKeeper) -> None:
         """Everything it needs from outside."""
         self._begin, self._blobs, self._clock, self._settings = begin, blobs, clock, settings
+        self._keeper = keeper
 
     def check(self, blob: Digest) -> CheckedFile:
         """Check stored bytes as a module file. Raises InvalidModuleFileError and its kin, TooLargeError."""
@@ -94,15 +96,10 @@ class ModuleService:
                 _require_below(work, checked.manifest)
         return checked.manifest
 
-    def discard(self, blob: Digest) -> None:
-        """Delete bytes, unless a module or a dataset is made of them; no error when they are gone already."""
-        with self._begin() as work:
-            if not work.modules.by_digest(blob) and work.datasets.get(blob, owner=None) is None:
-                self._blobs.delete(blob)
-
     def record(self, work: UnitOfWork, name: ModuleName, checked: CheckedFile) -> Published:
         """Record a checked file within a transaction: the next version, or the one with these bytes."""
-        version = work.modules.next_version(name)  # from here on nobody else adds one, so what is not found is new
+        self._keeper.require(work, checked.blob.digest)
+        version = work.modules.next_version(name)
         known = work.modules.find(name, Selector(digest=checked.blob.digest))
         if known is not None:
             return Published(known, created=False)
@@ -212,7 +209,7 @@ class ModuleService:
         """Remove a version. Raises NotFoundError, and ReferencedError listing what refers to it."""
         ref = ModuleRef(name, Selector(version=version))
         with self._begin() as work:
-            work.modules.next_version(name)  # hold the module: no version or alias moves until this has ended
+            work.hold()
             module = find_module(work, ref)
             users = _users(work, module)
             if users:
@@ -283,9 +280,13 @@ def _users(work: UnitOfWork, module: PublishedModule) -> list[Fault]:
         for alias in work.modules.aliases(name)
         if alias.version == module.version
     ]
-    if len(work.modules.by_digest(module.digest)) > 1:
-        return faults
-    above, pipelines = work.modules.standing_on(module.digest), work.pipelines.using(module.digest)
+    elsewhere = len(work.modules.by_digest(module.digest)) > 1
+    above = () if elsewhere else work.modules.standing_on(module.digest)
+    pipelines = [
+        pipeline
+        for pipeline in work.pipelines.using(module.digest)
+        if not elsewhere or any(part.ref == module.ref for part in pipeline.modules)
+    ]
     faults += [Fault(f"/modules/{part.ref}", f"{part.ref} stands on it", "module") for part in above]
     return faults + [
         Fault(f"/pipelines/{pipeline.id}", f"pipeline {pipeline.name} holds it", "pipeline") for pipeline in pipelines

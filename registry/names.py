@@ -79,6 +79,8 @@ class Selector:
         """Raises InvalidNameError unless ``text`` is a positive integer, a digest or an alias."""
         if _DIGITS.fullmatch(text) and int(text) >= 1:
             return cls(version=int(text))
+        if text.isascii() and text.isdigit():
+            raise InvalidNameError(f"there is no version {text[:40]}; versions are 1 and up, of at most 18 digits")
         if ":" in text:
             return cls(digest=parse_digest(text))
         if text == LATEST:

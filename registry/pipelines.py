@@ -48,12 +48,13 @@ class PipelineService:
 
     def compose(self, name: str, refs: Sequence[str]) -> Composed:
         """Make a pipeline. Raises InvalidNameError, PipelineMisfitError with every misfit."""
-        parse_word(name, what="pipeline name")
         with self._begin() as work:
             return self.record(work, name, refs)
 
     def record(self, work: UnitOfWork, name: str, refs: Sequence[str]) -> Composed:
-        """The same within a transaction."""
+        """The same within a transaction; it holds, so that no module goes between the check and the record."""
+        parse_word(name, what="pipeline name")
+        work.hold()
         resolved = _resolve(work, refs)
         faults = _faults(resolved)
         if faults:

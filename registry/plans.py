@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 from registry.frozen import Frozen
@@ -94,7 +94,7 @@ def score_work(task: PlannedTask, chains: Iterable[Sequence[Digest]], *, example
     )
 
 
-def missing_work(plan: Plan, kept: Mapping[Digest, object]) -> list[ScoreWork]:
+def missing_work(plan: Plan, kept: Collection[Digest]) -> list[ScoreWork]:
     """The work that brings all statistics that are not kept: per task and input module, so prefixes run once."""
     shares: dict[tuple[tuple[str, ...], Digest, Digest], dict[tuple[Digest, ...], PlannedTask]] = defaultdict(dict)
     for cell in plan.cells:

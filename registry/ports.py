@@ -183,6 +183,12 @@ class JobRecords(Protocol):
     def renew(self, job_id: int, *, attempt: int, progress: Progress, lease_expires_at: datetime) -> bool:
         """Keep the lease and say how far it is; False when another attempt holds the job, or it has ended."""
 
+    def open(self) -> tuple[Job, ...]:
+        """Every job that is queued or running, oldest first."""
+
+    def release(self, job_id: int, *, attempt: int) -> bool:
+        """Give a job back unharmed, for the next to claim; False when this attempt does not hold it."""
+
     def end(
         self,
         job_id: int,
@@ -208,6 +214,12 @@ class StatisticsRecords(Protocol):
     def of_module(self, module: Digest) -> tuple[KeptStatistics, ...]:
         """Everything kept for a module."""
 
+    def uses_blob(self, blob: Digest) -> bool:
+        """Whether statistics are kept in these bytes."""
+
+    def remove(self, key: Digest) -> None:
+        """Forget what is kept under a key; no error when it is not there."""
+
     def remove_data(self, data: Digest) -> tuple[Digest, ...]:
         """Forget everything kept for a dataset; gives the blobs that nothing refers to any more."""
 
@@ -220,6 +232,9 @@ class QueryRecords(Protocol):
 
     def get(self, query_id: str) -> Query | None:
         """One query."""
+
+    def running(self) -> tuple[Query, ...]:
+        """Every query that is running, oldest first."""
 
     def replace(self, query: Query) -> None:
         """Store the new state of a query whose id is there."""
@@ -252,6 +267,13 @@ class UnitOfWork(Protocol):
     statistics: StatisticsRecords
     queries: QueryRecords
     changes: ChangeRecords
+
+    def hold(self) -> None:
+        """Wait until no other transaction holds, and hold until this one ends.
+
+        What is read after it stays true to the end against every other transaction that holds: so whatever
+        refers to bytes or to another record, and whatever takes those away, holds first.
+        """
 
 
 Begin = Callable[[], AbstractContextManager[UnitOfWork]]

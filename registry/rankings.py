@@ -72,7 +72,7 @@ class RankedModule(Frozen):
 
 
 class ScoreFields(Frozen):
-    """One score with its doubt.
+    """One score with its doubt; a score of the panel that is undefined on the task is null.
 
     `interval` holds the true score 95 times in 100; `chance` is what shuffled labels reach 5 times in 100, and
     `p_value` how often they reach this score; `static` is the module's usual score on other data, null without any.
@@ -83,7 +83,7 @@ class ScoreFields(Frozen):
     interval: tuple[float, float]
     chance: float
     p_value: float
-    panel: dict[ScoreName, float]
+    panel: dict[ScoreName, float | None]
     static: float | None
     n: int
     n_per_class: dict[str, int]
@@ -117,11 +117,19 @@ class AnswerHead(Frozen):
     serial: int
 
 
+class NotScored(Frozen):
+    """A candidate that could not be scored, and why."""
+
+    module: RankedModule
+    reason: str
+
+
 class Ranking(AnswerHead):
-    """Modules for a task, best first."""
+    """Modules for a task, best first, and the candidates that could not be scored."""
 
     candidates: int
     ranking: tuple[RankingRow, ...]
+    not_scored: tuple[NotScored, ...] = ()
 
 
 class Reusability(AnswerHead, ScoreFields):

@@ -216,12 +216,16 @@ class Progress(Frozen):
 
 
 class Job(Frozen):
-    """One piece of work for a worker. `attempt` is the fence: only its holder may report."""
+    """One piece of work for a worker. `attempt` is the fence: only its holder may report.
+
+    `releases` counts the attempts that gave the job back unharmed, as a worker does that is told to end.
+    """
 
     id: int
     status: JobStatus
     work: Work
     attempt: int = 0
+    releases: int = 0
     worker: str | None = None
     lease_expires_at: datetime | None = None
     progress: Progress = Progress()
@@ -234,6 +238,8 @@ class Job(Frozen):
 class KeptStatistics(Frozen):
     """Where the statistics of one module on some labels of a dataset are kept: a blob of packed shards.
 
+    A module that cannot be scored on this data has no blob, and `failure` says why.
+
     `scores` are those of the labels as they are, unmerged; the static ranker averages them over other data.
     """
 
@@ -241,9 +247,10 @@ class KeptStatistics(Frozen):
     module: DigestField
     data: DigestField
     labels: tuple[str, ...]
-    blob: DigestField
+    blob: DigestField | None
     milliseconds: float
     scores: dict[ScoreName, float]
+    failure: str | None = None
 
 
 class QueryStatus(StrEnum):

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from registry.errors import Fault, SettingsError
+from registry.wrong_values import told
 
 Bytes = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -83,8 +84,9 @@ class Settings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            faults = tuple(Fault(f"/{e['loc'][0]}", e["msg"]) for e in error.errors())
-            listed = "; ".join(f"ZOO_{fault.pointer[1:].upper()}: {fault.detail}" for fault in faults)
+            named = [(str(wrong["loc"][0]), wrong) for wrong in error.errors()]
+            faults = tuple(Fault(f"/{name}", told(wrong, f"ZOO_{name.upper()}")) for name, wrong in named)
+            listed = "; ".join(_with_name(fault) for fault in faults)
             raise SettingsError(f"wrong settings: {listed}", faults=faults) from error
 
     def check_service(self) -> None:
@@ -93,3 +95,9 @@ class Settings(BaseSettings):
             raise SettingsError(
                 f"listening on {self.host} lets others in, so a token is needed; set ZOO_TOKEN, or listen on 127.0.0.1"
             )
+
+
+def _with_name(fault: Fault) -> str:
+    """A fault's sentence, which a setting's own rule may write without the setting's name."""
+    name = f"ZOO_{fault.pointer[1:].upper()}"
+    return fault.detail if fault.detail.startswith(name) else f"{name}: {fault.detail}"

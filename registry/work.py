@@ -69,11 +69,19 @@ class ModuleStatistics(Frozen):
     milliseconds: Annotated[float, Field(ge=0)]
 
 
+class ModuleFailure(Frozen):
+    """Why a module could not be scored; the others of the same work were."""
+
+    module: DigestField
+    reason: Annotated[str, Field(max_length=2000)]
+
+
 class ScoreResult(Frozen):
-    """What scoring brings back: statistics, never a score."""
+    """What scoring brings back: statistics, never a score; and the modules that could not be scored."""
 
     kind: Literal["score"] = "score"
     statistics: tuple[ModuleStatistics, ...]
+    failures: tuple[ModuleFailure, ...] = ()
 
 
 class Prediction(Frozen):

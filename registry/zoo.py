@@ -4,13 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
+from registry.blobs import BlobKeeper
 from registry.datasets import DatasetService
 from registry.jobs import JobService, Makers
 from registry.modules import ModuleService
 from registry.pipelines import PipelineService
 from registry.ports import Begin, BlobStore, Clock
+from registry.queries import QueryService
 from registry.reusability import ReusabilityService
 from registry.settings import Settings
+from registry.statistics import StatisticsService
 from registry.tasks import TaskService
 
 
@@ -20,12 +23,14 @@ class Zoo:
 
     settings: Settings
     blobs: BlobStore
+    keeper: BlobKeeper
     modules: ModuleService
     datasets: DatasetService
     tasks: TaskService
     pipelines: PipelineService
     jobs: JobService
     reusability: ReusabilityService
+    queries: QueryService
     check_ready: Callable[[], None]
     close: Callable[[], None]
 
@@ -41,19 +46,23 @@ class Zoo:
         close: Callable[[], None],
     ) -> Self:
         """Connect the services to what they need from outside."""
-        modules = ModuleService(begin, blobs, clock, settings)
+        keeper = BlobKeeper(begin, blobs)
+        modules = ModuleService(begin, blobs, clock, settings, keeper)
         tasks = TaskService(begin, clock)
         pipelines = PipelineService(begin, blobs, clock)
-        reusability = ReusabilityService(begin, blobs, clock, settings, tasks)
+        queries = QueryService(begin, blobs, clock)
+        makers = Makers(modules, pipelines, StatisticsService(begin, blobs, keeper))
         return cls(
             settings=settings,
             blobs=blobs,
+            keeper=keeper,
             modules=modules,
-            datasets=DatasetService(begin, blobs, clock, settings),
+            datasets=DatasetService(begin, blobs, clock, settings, keeper),
             tasks=tasks,
             pipelines=pipelines,
-            jobs=JobService(begin, clock, settings, Makers(modules, pipelines, reusability)),
-            reusability=reusability,
+            jobs=JobService(begin, clock, settings, makers),
+            reusability=ReusabilityService(begin, settings, tasks, queries),
+            queries=queries,
             check_ready=check_ready,
             close=close,
         )

@@ -9,18 +9,28 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from storage.translation import disk_translated
+
 BUSY_SECONDS = 30.0
 POOL_SIZE = 10
 POOL_OVERFLOW = 40
 
 
 def open_engine(url: str) -> Engine:
-    """An engine for a database; the folder of a SQLite file is made."""
+    """An engine for a database; the folder of a SQLite file is made. Raises StorageError when it cannot be."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, pool_pre_ping=True)
+        return create_engine(
+            parsed,
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_OVERFLOW,
+            pool_pre_ping=True,
+            isolation_level="READ COMMITTED",  # each statement sees what was committed before it, so a holder does
+        )
     if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(parsed.database).parent
+        with disk_translated(f"the folder {folder}"):
+            folder.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         parsed, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, connect_args={"timeout": BUSY_SECONDS}
     )
@@ -41,6 +51,12 @@ def hold_write_lock(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("COMMIT")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def hold_advisory_lock(connection: Connection, number: int) -> None:
+    """Wait for a numbered lock of PostgreSQL and hold it until the transaction ends; SQLite has its write lock."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({number})")
 
 
 def _begin(connection: Connection) -> None:

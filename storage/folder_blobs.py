@@ -28,34 +28,37 @@ class FolderBlobs:
         Args:
             folder: where the blobs are; one file system, as renaming must be one step.
             stale_after_seconds: a half-written file that nobody has touched for so long is removed.
+
+        Raises:
+            StorageError: the folder cannot be made or used.
         """
         self._folder = folder
         self._half_written = folder / "tmp"
-        with disk_translated():
+        with disk_translated(f"the folder {folder}"):
             self._half_written.mkdir(parents=True, exist_ok=True)
-        _remove_older(self._half_written, time.time() - stale_after_seconds)
+            _remove_older(self._half_written, time.time() - stale_after_seconds)
 
     @contextmanager
     def writer(self) -> Iterator[BlobWriter]:
-        """A writer of one new blob; leaving without `commit` keeps nothing. Raises StorageFullError."""
+        """A writer of one new blob; leaving without `commit` keeps nothing. Raises StorageFullError, StorageError."""
         path = self._half_written / f"{secrets.token_hex(16)}.part"
         with disk_translated():
             file = path.open("xb", buffering=0)
         try:
             yield FolderBlobWriter(file, path, self._folder)
         finally:
-            file.close()
-            path.unlink(missing_ok=True)
+            with disk_translated():
+                _abandon(file, path)
 
     def put(self, data: bytes) -> Digest:
-        """Keep bytes that are in memory already. Raises StorageFullError."""
+        """Keep bytes that are in memory already. Raises StorageFullError, StorageError."""
         with self.writer() as writer:
             writer.write(data)
             return writer.commit().digest
 
     def get(self, digest: Digest) -> bytes:
-        """All bytes, verified. Raises NotFoundError, CorruptBlobError."""
-        with self.open(digest) as file:
+        """All bytes, verified. Raises NotFoundError, CorruptBlobError, StorageError."""
+        with self.open(digest) as file, disk_translated():
             data = file.read()
         found = PREFIX + hashlib.sha256(data).hexdigest()
         if found != digest:
@@ -66,26 +69,22 @@ class FolderBlobs:
 
     @contextmanager
     def open(self, digest: Digest) -> Iterator[BinaryIO]:
-        """The file itself, to read from; not verified. Raises NotFoundError."""
-        try:
+        """The file itself, to read from; not verified. Raises NotFoundError, StorageError."""
+        with _found(digest):
             file = blob_path(self._folder, digest).open("rb")
-        except FileNotFoundError as error:
-            raise _missing(digest) from error
         with file:
             yield file
 
     def info(self, digest: Digest) -> BlobInfo:
-        """Size of a blob. Raises NotFoundError."""
-        try:
+        """Size of a blob. Raises NotFoundError, StorageError."""
+        with _found(digest):
             size_bytes = blob_path(self._folder, digest).stat().st_size
-        except FileNotFoundError as error:
-            raise _missing(digest) from error
         return BlobInfo(digest=digest, size_bytes=size_bytes)
 
     def delete(self, digest: Digest) -> None:
-        """Forget a blob; no error when it is not there."""
+        """Forget a blob; no error when it is not there. Raises StorageError."""
         path = blob_path(self._folder, digest)
-        with suppress(FileNotFoundError):
+        with disk_translated(), suppress(FileNotFoundError):
             path.unlink()
             _sync_folder(path.parent)
 
@@ -100,7 +99,7 @@ class FolderBlobWriter:
         self._size_bytes = 0
 
     def write(self, chunk: bytes) -> None:
-        """Append bytes. Raises StorageFullError."""
+        """Append bytes. Raises StorageFullError, StorageError."""
         rest = memoryview(chunk)
         with disk_translated():
             while rest:
@@ -114,6 +113,7 @@ class FolderBlobWriter:
         Raises:
             WrongDigestError: they are not the expected bytes; nothing is kept.
             StorageFullError: there is no room.
+            StorageError: the folder cannot be used.
         """
         digest = Digest(PREFIX + self._hash.hexdigest())
         if expected is not None and digest != expected:
@@ -158,5 +158,19 @@ def _remove_older(folder: Path, moment: float) -> None:
                 path.unlink()
 
 
-def _missing(digest: Digest) -> NotFoundError:
-    return NotFoundError(f"there are no bytes with {digest}; upload them first")
+def _abandon(file: BinaryIO, path: Path) -> None:
+    """Close a writer's file, and remove it where it was not given its name."""
+    try:
+        file.close()
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _found(digest: Digest) -> Iterator[None]:
+    """Raises NotFoundError when there is no file for a digest, StorageError when it cannot be reached."""
+    with disk_translated():
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise NotFoundError(f"there are no bytes with {digest}; upload them first") from error

@@ -199,6 +199,7 @@ class JobRow(Table):
     status: Mapped[str]
     work: Mapped[str]
     attempt: Mapped[int]
+    releases: Mapped[int]
     worker: Mapped[str | None]
     lease_expires_at: Mapped[datetime | None]
     progress: Mapped[str]
@@ -209,14 +210,14 @@ class JobRow(Table):
 
 
 class StatisticsRow(Table):
-    """Where the statistics of one module on one dataset are."""
+    """Where the statistics of one module on one dataset are; no blob where it could not be scored."""
 
     __tablename__ = "kept_statistics"
 
     key: Mapped[str] = mapped_column(primary_key=True)
     module: Mapped[str] = mapped_column(index=True)
     data: Mapped[str] = mapped_column(index=True)
-    blob: Mapped[str] = mapped_column(index=True)
+    blob: Mapped[str | None] = mapped_column(index=True)
     record: Mapped[str]
 
 
@@ -224,8 +225,11 @@ class QueryRow(Table):
     """One question and its answer."""
 
     __tablename__ = "queries"
+    __table_args__ = (Index(None, "status", "created_at", "id"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str]
+    created_at: Mapped[datetime]
     record: Mapped[str]
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
-from storage.engine import hold_write_lock
+from storage.engine import hold_advisory_lock, hold_write_lock
 from storage.tables import Table
 from storage.translation import translated
 
@@ -17,6 +17,8 @@ Columns = TypeVarTuple("Columns")
 Value = TypeVar("Value")
 CHUNK = 500
 """How many values go into one list of a statement; databases bound it."""
+HOLD_NUMBER = 7_211_406_019
+"""Which advisory lock of PostgreSQL a transaction holds that holds; any number that nobody else uses."""
 
 Change = Insert | Update | Delete
 OWN_ROWS_ARE_STALE = {"synchronize_session": False, "populate_existing": True}
@@ -65,6 +67,12 @@ class Transaction:
         with translated():
             hold_write_lock(self._session.connection())
         self._holds_lock = True
+
+    def hold(self) -> None:
+        """Wait until no other transaction holds, and hold until this one ends; holding twice is holding once."""
+        self.lock()
+        with translated():
+            hold_advisory_lock(self._session.connection(), HOLD_NUMBER)
 
 
 def chunks(values: Iterable[Value]) -> Iterator[tuple[Value, ...]]:

@@ -29,15 +29,22 @@ def translated() -> Iterator[None]:
 
 
 @contextmanager
-def disk_translated() -> Iterator[None]:
-    """Raises StorageFullError when the operating system has no room; anything else passes."""
+def disk_translated(what: str = "the folder of the blobs") -> Iterator[None]:
+    """Raises StorageFullError when the operating system has no room, StorageError when it refuses otherwise.
+
+    Args:
+        what: what is read or written. The sentence may reach anyone who asks, so it has no path unless given here.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        raise StorageFullError(
-            f"there is no room left to store these bytes ({error.strerror}); free some space, then try again"
+        reason = error.strerror or type(error).__name__
+        if error.errno in NO_ROOM:
+            raise StorageFullError(
+                f"there is no room left to store these bytes ({reason}); free some space, then try again"
+            ) from error
+        raise StorageError(
+            f"{what} cannot be used ({reason}); see that it is there and that the service may read and write it"
         ) from error
 
 

@@ -35,7 +35,9 @@ class SqlUnitOfWork:
 
     Reads never wait. The first change takes the locks it needs: on SQLite the write lock, so that from there on
     nobody else writes; on PostgreSQL the rows. What was read before the first change may be out of date by then;
-    where that matters, `next_version` first takes the module's lock, and alias and job changes compare and swap.
+    where that matters, `hold` comes first, `next_version` first takes the module's lock, and alias and job changes
+    compare and swap. Whoever changes a row and then holds may be refused with BusyError on PostgreSQL, as another
+    holder may wait for that row: hold first.
     """
 
     modules: ModuleRecords
@@ -49,7 +51,7 @@ class SqlUnitOfWork:
 
     def __init__(self, session: Session) -> None:
         """Args: session: a session that has begun."""
-        transaction = Transaction(session)
+        self._transaction = transaction = Transaction(session)
         self.modules = SqlModuleRecords(transaction)
         self.pipelines = SqlPipelineRecords(transaction)
         self.datasets = SqlDatasetRecords(transaction)
@@ -58,6 +60,14 @@ class SqlUnitOfWork:
         self.statistics = SqlStatisticsRecords(transaction)
         self.queries = SqlQueryRecords(transaction)
         self.changes = SqlChangeRecords(transaction)
+
+    def hold(self) -> None:
+        """Wait until no other transaction holds, and hold until this one ends.
+
+        On SQLite this is the write lock, so nobody else writes at all, and who waits longer than `BUSY_SECONDS` is
+        refused with BusyError; on PostgreSQL it is one advisory lock, which others who hold wait for, and nobody else.
+        """
+        self._transaction.hold()
 
 
 def units_of_work(engine: Engine) -> Begin:

@@ -12,6 +12,7 @@ from storage.clock import utc_now
 from storage.engine import open_engine
 from storage.folder_blobs import FolderBlobs
 from storage.migrations import newest_revision, revision_of, upgrade
+from storage.translation import disk_translated
 from storage.unit_of_work import units_of_work
 
 
@@ -21,8 +22,10 @@ def open_zoo(settings: Settings) -> Zoo:
     Raises:
         BusyError: the database cannot be reached, or is held by somebody else.
         StorageFullError: there is no room.
+        StorageError: the home folder cannot be made or used.
     """
-    settings.home.mkdir(parents=True, exist_ok=True)
+    with disk_translated(f"the folder {settings.home}"):
+        settings.home.mkdir(parents=True, exist_ok=True)
     engine = open_engine(settings.database_url)
     upgrade(engine)
     blobs = FolderBlobs(settings.home / "blobs")

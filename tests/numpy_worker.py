@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from kernel_methods.statistics import TaskStatistics, pack
+from kernel_methods.evidence import Evidence
+from kernel_methods.shuffles import ShuffledSums
+from kernel_methods.statistics import TaskStatistics
 from registry.dataset_file import limits_from, load_arrays
 from registry.manifest import Role
 from registry.module_file import module_bytes, read_tensors
@@ -53,9 +55,15 @@ def publish(zoo: Zoo, name: str, data: bytes) -> PublishedModule:
     return zoo.modules.publish(ModuleName.parse(name), zoo.blobs.put(data)).module
 
 
-def quadrant_zip(per_class: int = 20, classes: Sequence[str] = ("a", "b", "c", "d")) -> bytes:
-    """A zip of class folders: 8 x 8 grey images, noise with one bright quadrant that is the class."""
-    draws = np.random.default_rng(0)
+def quadrant_zip(
+    per_class: int = 20, classes: Sequence[str] = ("a", "b", "c", "d"), *, strangers: int = 0, seed: int = 0
+) -> bytes:
+    """A zip of class folders: 8 x 8 grey images, noise with one bright quadrant that is the class.
+
+    So many images, drawn at random, are labelled ``stranger`` instead.
+    """
+    draws = np.random.default_rng(seed)
+    mislabelled = set(draws.choice(per_class * len(classes), strangers, replace=False).tolist())
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for index, label in enumerate(classes):
@@ -63,7 +71,8 @@ def quadrant_zip(per_class: int = 20, classes: Sequence[str] = ("a", "b", "c", "
             for number in range(per_class):
                 pixels = draws.integers(0, 120, size=(8, 8), dtype=np.uint8)
                 pixels[top : top + 4, left : left + 4] += 100
-                archive.writestr(zipfile.ZipInfo(f"{label}/{number:03}.png"), png(pixels))
+                folder = "stranger" if index * per_class + number in mislabelled else label
+                archive.writestr(zipfile.ZipInfo(f"{folder}/{number:03}.png"), png(pixels))
     return packed.getvalue()
 
 
@@ -98,7 +107,10 @@ def score(zoo: Zoo, work: ScoreWork) -> tuple[ModuleStatistics, ...]:
             features = _features(images, read_tensors(file))
         parts = [slice(start, None, work.shards) for start in range(work.shards)]
         shards = [TaskStatistics.of(features[part], labels[part], classes=len(work.task.classes)) for part in parts]
-        made.append(ModuleStatistics(module=chain[0], blob=zoo.blobs.put(pack(shards)), milliseconds=1.0))
+        shuffled = np.stack([np.random.default_rng(seed).permutation(labels) for seed in range(99)])
+        sums = ShuffledSums.of(features, shuffled, classes=len(work.task.classes))
+        packed = Evidence(tuple(shards), sums).to_bytes()
+        made.append(ModuleStatistics(module=chain[0], blob=zoo.blobs.put(packed), milliseconds=1.0))
     return tuple(made)
 
 

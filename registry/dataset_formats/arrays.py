@@ -90,7 +90,10 @@ def _check_images(images: StoredArray, *, limits: DatasetLimits) -> None:
     if count > limits.examples:
         raise TooLargeError(f"the file has {count:,} images; at most {limits.examples:,} are allowed")
     if height * width > limits.image_pixels:
-        raise TooLargeError(f"images of {height:,} x {width:,} pixels; at most {limits.image_pixels:,} are allowed")
+        raise TooLargeError(
+            f"images of {height:,} x {width:,} pixels; at most {limits.image_pixels:,} are allowed "
+            "(ZOO_IMAGE_LIMIT_PIXELS)"
+        )
     if count * images.row_bytes > limits.unpacked_bytes:
         raise TooLargeError(
             f"array {images.name!r} takes {count * images.row_bytes:,} bytes; "

@@ -55,6 +55,11 @@ def limits_from(settings: Settings) -> DatasetLimits:
     )
 
 
+def pointer_to(item: str) -> str:
+    """A JSON pointer (RFC 6901) into an upload: an archive's entry, a step for each folder, or a row's number."""
+    return "/" + item.replace("~", "~0")
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One image that may become an example: its name in the upload, its label, and how to decode it.

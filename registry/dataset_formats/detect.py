@@ -3,11 +3,16 @@
 from typing import BinaryIO
 
 from registry.dataset_formats.candidates import Format
+from registry.dataset_formats.images import ACCEPTED as IMAGES_ACCEPTED
 from registry.dataset_formats.images import looks_like_image
 from registry.dataset_formats.zip_directory import entry_names
 from registry.errors import InvalidDatasetError
 
 ACCEPTED = "a zip of class folders, a parquet file with an image and a label column, or npz or safetensors arrays"
+ACCEPTED_UNLABELLED = (
+    f"an image ({IMAGES_ACCEPTED}), a zip of images, a parquet file with an image column, or npz or safetensors "
+    "with an array of images"
+)
 ENTRIES_LIMIT = 2_000_000
 HEAD_BYTES = 512
 
@@ -30,8 +35,12 @@ OTHERS = {
 """Formats that people send by mistake, by their first bytes."""
 
 
-def detect_format(file: BinaryIO) -> Format:
+def detect_format(file: BinaryIO, *, labelled: bool = True) -> Format:
     """Tell what an upload is by its first bytes and, for zip files, by the names inside.
+
+    Args:
+        file: seekable.
+        labelled: whether it should have labels, for the sentence that says what is accepted.
 
     Raises:
         InvalidDatasetError: it is nothing that is accepted; the sentence says what it looks like.
@@ -46,7 +55,7 @@ def detect_format(file: BinaryIO) -> Format:
         return "safetensors"
     if looks_like_image(head):
         return "image"
-    raise InvalidDatasetError(f"the upload is {_name_of(head)}; send {ACCEPTED}")
+    raise InvalidDatasetError(f"the upload is {_name_of(head)}; send {ACCEPTED if labelled else ACCEPTED_UNLABELLED}")
 
 
 def _holds_arrays(file: BinaryIO) -> bool:

@@ -1,6 +1,7 @@
 """One image file to pixels: a short list of formats, measured before it is decoded, brought to grey or rgb."""
 
 import io
+import re
 import struct
 import zlib
 
@@ -17,6 +18,10 @@ SUFFIXES = frozenset(
 ACCEPTED = "PNG, JPEG, WebP, BMP, GIF or PNM"
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 ORIENTATION = 0x0112
+PILLOW_LIMIT_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 2**31)
+"""Pillow decodes no larger images, whatever the setting allows."""
+
+_PIXELS = re.compile(r"\(([0-9]+) pixels\)")
 
 _DECODING_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, KeyError, AttributeError, OverflowError,
@@ -59,7 +64,7 @@ def decode_image(data: bytes, *, item: str, pixel_limit: int) -> Pixels:
             image.load()
             return _pixels(_upright(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise TooLargeError(f"image {item!r} is too large to decode: {error}; make it smaller") from error
+        raise _too_many_pixels(item, _size_in(str(error)), pixel_limit=pixel_limit) from error
     except UnidentifiedImageError as error:
         raise BrokenImageError(f"is no image that can be read; use {ACCEPTED}") from error
     except _DECODING_ERRORS as error:
@@ -69,9 +74,20 @@ def decode_image(data: bytes, *, item: str, pixel_limit: int) -> Pixels:
 def _check_pixels(size: tuple[int, int], *, item: str, pixel_limit: int) -> None:
     width, height = size
     if width * height > pixel_limit:
-        raise TooLargeError(
-            f"image {item!r} has {height:,} x {width:,} pixels; at most {pixel_limit:,} are allowed, make it smaller"
-        )
+        raise _too_many_pixels(item, f"{height:,} x {width:,}", pixel_limit=pixel_limit)
+
+
+def _too_many_pixels(item: str, size: str, *, pixel_limit: int) -> TooLargeError:
+    bound = min(pixel_limit, PILLOW_LIMIT_PIXELS)
+    return TooLargeError(
+        f"image {item!r} has {size} pixels; at most {bound:,} are allowed (ZOO_IMAGE_LIMIT_PIXELS), make it smaller"
+    )
+
+
+def _size_in(message: str) -> str:
+    """The number of pixels in Pillow's own refusal of giant images, which comes before any of ours can."""
+    found = _PIXELS.search(message)
+    return f"{int(found[1]):,}" if found else "too many"
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -11,13 +11,14 @@ from registry.dataset_formats.candidates import (
     Pixels,
     Source,
     WrongLabel,
+    pointer_to,
 )
 from registry.errors import InvalidDatasetError, TooLargeError
 from registry.fault_list import FaultList
 from registry.records import LeftOut
 
 LEFT_OUT_KEPT = 50
-REMEDY = "repair or remove them, or pass broken=leave_out"
+REMEDY = "repair or remove them, or ask for broken images to be left out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class DatasetReader:
                     )
                 yield finding
             elif isinstance(finding, WrongLabel):
-                self._wrong.add(finding.item, f"{self._told(finding.item)}: {finding.reason}")
+                self._wrong.add(pointer_to(finding.item), f"{self._told(finding.item)}: {finding.reason}")
             else:
                 self._leave_out(finding.item, finding.reason)
 
@@ -93,7 +94,7 @@ class DatasetReader:
             if self._leave_out_broken:
                 self._leave_out(candidate.item, str(error))
             else:
-                self._broken.add(candidate.item, f"{self._told(candidate.item)} {error}")
+                self._broken.add(pointer_to(candidate.item), f"{self._told(candidate.item)} {error}")
             return None
         self._decoded_bytes += image.nbytes
         if self._decoded_bytes > self._limits.decoded_bytes:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from registry.dataset_formats.candidates import pointer_to
 from registry.errors import InvalidDatasetError, TooLargeError
 from registry.fault_list import FaultList
 from registry.tensor_file import size_of
@@ -144,7 +145,7 @@ def _check_names(entries: list[zipfile.ZipInfo]) -> None:
         seen.add(entry.filename)
         if reason:
             item = entry.orig_filename[:PART_LIMIT]
-            faults.add(item, f"{item!r} {reason}")
+            faults.add(pointer_to(item), f"{item!r} {reason}")
     if faults.count:
         raise InvalidDatasetError(
             f"the zip file has entries that are not taken: {faults.told()}; zip a plain folder of images",

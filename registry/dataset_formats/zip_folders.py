@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from registry.dataset_formats.candidates import BrokenImageError, Candidate, DatasetLimits, Finding, Pixels, Source
+from registry.dataset_formats.candidates import (
+    BrokenImageError,
+    Candidate,
+    DatasetLimits,
+    Finding,
+    Pixels,
+    Source,
+    pointer_to,
+)
 from registry.dataset_formats.images import ACCEPTED, SUFFIXES, decode_image, looks_like_image
 from registry.dataset_formats.zip_directory import EXTRA_ENTRIES, open_archive
 from registry.errors import InvalidDatasetError, TooLargeError
@@ -103,7 +111,7 @@ def _check_layout(entries: list[_Entry]) -> None:
     for entry in entries:
         if len(entry.parts) != 2:
             item = entry.info.filename
-            faults.add(item, f"{item!r} is {'in no folder' if len(entry.parts) < 2 else 'too deep'}")
+            faults.add(pointer_to(item), f"{item!r} is {'in no folder' if len(entry.parts) < 2 else 'too deep'}")
     if faults.count:
         raise InvalidDatasetError(
             f"{faults.count:,} images are not in a class folder: {faults.told()}; {LAYOUT}",

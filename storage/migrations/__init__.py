@@ -8,7 +8,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
-from storage.engine import hold_write_lock
+from storage.engine import hold_advisory_lock, hold_write_lock
 from storage.translation import translated
 
 LOCK_NUMBER = 7_211_406_018
@@ -46,5 +46,4 @@ def _config() -> Config:
 def _hold_lock(connection: Connection) -> None:
     """Keep other processes from upgrading until the transaction ends."""
     hold_write_lock(connection)
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_NUMBER})")
+    hold_advisory_lock(connection, LOCK_NUMBER)

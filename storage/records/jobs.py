@@ -12,6 +12,7 @@ from storage.cursors import beyond, read_cursor, write_cursor
 from storage.tables import JobRow
 from storage.transaction import Transaction
 
+NO_PROGRESS = Progress().model_dump_json()
 OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
 WORK: TypeAdapter[Work] = TypeAdapter(Work)
 RESULT: TypeAdapter[JobResult] = TypeAdapter(JobResult)
@@ -32,7 +33,8 @@ class SqlJobRecords:
             status=JobStatus.QUEUED,
             work=work.model_dump_json(),
             attempt=0,
-            progress=Progress().model_dump_json(),
+            releases=0,
+            progress=NO_PROGRESS,
             created_at=at,
         )
         job_id = self._transaction.changed(new.returning(JobRow.id))[0][0]
@@ -60,6 +62,7 @@ class SqlJobRecords:
         """Give the oldest free job (queued, or with a lease that ran out) to a worker, in one statement.
 
         Workers ask often and mostly in vain: whether there is anything at all is read first, without the lock.
+        A lost attempt takes its progress with it.
         """
         oldest = select(JobRow.id).where(_free(at), JobRow.kind.in_(kinds)).order_by(JobRow.id).limit(1)
         if self._transaction.first(oldest) is None:
@@ -70,15 +73,36 @@ class SqlJobRecords:
             worker=worker,
             attempt=JobRow.attempt + 1,
             lease_expires_at=lease_expires_at,
+            progress=NO_PROGRESS,
         )
         rows = self._transaction.changed(held.returning(JobRow.id))
         return self.get(rows[0][0]) if rows else None
 
     def renew(self, job_id: int, *, attempt: int, progress: Progress, lease_expires_at: datetime) -> bool:
         """Keep the lease and say how far it is; False when another attempt holds the job, or it has ended."""
-        held = update(JobRow).where(JobRow.id == job_id, JobRow.attempt == attempt, JobRow.status == JobStatus.RUNNING)
+        held = update(JobRow).where(JobRow.id == job_id, *_held(attempt))
         renewed = held.values(lease_expires_at=lease_expires_at, progress=progress.model_dump_json())
         return bool(self._transaction.changed(renewed.returning(JobRow.id)))
+
+    def open(self) -> tuple[Job, ...]:
+        """Every job that is queued or running, oldest first."""
+        wanted = select(JobRow).where(JobRow.status.in_(OPEN)).order_by(JobRow.id)
+        return tuple(_job(row) for (row,) in self._transaction.rows(wanted))
+
+    def release(self, job_id: int, *, attempt: int) -> bool:
+        """Give a job back unharmed, for the next to claim; False when this attempt does not hold it.
+
+        The attempt stays counted, so that the next claim has another number and this worker is fenced off.
+        """
+        released = update(JobRow).where(JobRow.id == job_id, *_held(attempt))
+        values = released.values(
+            status=JobStatus.QUEUED,
+            releases=JobRow.releases + 1,
+            worker=None,
+            lease_expires_at=None,
+            progress=NO_PROGRESS,
+        )
+        return bool(self._transaction.changed(values.returning(JobRow.id)))
 
     def end(
         self,
@@ -122,6 +146,7 @@ def _job(row: JobRow) -> Job:
         status=JobStatus(row.status),
         work=WORK.validate_json(row.work),
         attempt=row.attempt,
+        releases=row.releases,
         worker=row.worker,
         lease_expires_at=row.lease_expires_at,
         progress=Progress.model_validate_json(row.progress),

@@ -1,12 +1,13 @@
 """Questions and their answers in SQL."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import delete, select, update
 
 from registry.errors import NotFoundError
 from registry.names import Digest
-from registry.records import Query
+from registry.records import Query, QueryStatus
 from storage.tables import QueryDataRow, QueryRow
 from storage.transaction import Transaction
 
@@ -20,7 +21,7 @@ class SqlQueryRecords:
 
     def add(self, query: Query, *, data: Sequence[Digest]) -> bool:
         """Record a query about these datasets; False, and no change, when this id is there already."""
-        new = self._transaction.insert(QueryRow).values(id=query.id, record=query.model_dump_json())
+        new = self._transaction.insert(QueryRow).values(id=query.id, **_columns(query))
         if not self._transaction.changed(new.on_conflict_do_nothing().returning(QueryRow.id)):
             return False
         about = [{"query_id": query.id, "data": digest} for digest in sorted(set(data))]
@@ -33,9 +34,15 @@ class SqlQueryRecords:
         row = self._transaction.first(select(QueryRow.record).where(QueryRow.id == query_id))
         return None if row is None else Query.model_validate_json(row[0])
 
+    def running(self) -> tuple[Query, ...]:
+        """Every query that is running, oldest first."""
+        wanted = select(QueryRow.record).where(QueryRow.status == QueryStatus.RUNNING)
+        rows = self._transaction.rows(wanted.order_by(QueryRow.created_at, QueryRow.id))
+        return tuple(Query.model_validate_json(record) for (record,) in rows)
+
     def replace(self, query: Query) -> None:
         """Store the new state of a query. Raises NotFoundError when its id is not there."""
-        state = update(QueryRow).where(QueryRow.id == query.id).values(record=query.model_dump_json())
+        state = update(QueryRow).where(QueryRow.id == query.id).values(**_columns(query))
         if not self._transaction.changed(state.returning(QueryRow.id)):
             raise NotFoundError(f"there is no query {query.id!r} any more; ask the question again")
 
@@ -43,3 +50,8 @@ class SqlQueryRecords:
         """Forget every query about this dataset."""
         about = select(QueryDataRow.query_id).where(QueryDataRow.data == data)
         self._transaction.change(delete(QueryRow).where(QueryRow.id.in_(about)))
+
+
+def _columns(query: Query) -> dict[str, str | datetime]:
+    """What is kept of a query: its record, and the columns it is found by."""
+    return {"status": query.status, "created_at": query.created_at, "record": query.model_dump_json()}

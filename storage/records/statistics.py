@@ -38,10 +38,18 @@ class SqlStatisticsRecords:
         kept = select(StatisticsRow.record).where(StatisticsRow.module == module).order_by(StatisticsRow.key)
         return tuple(KeptStatistics.model_validate_json(record) for (record,) in self._transaction.rows(kept))
 
+    def uses_blob(self, blob: Digest) -> bool:
+        """Whether statistics are kept in these bytes."""
+        return self._transaction.first(select(StatisticsRow.key).where(StatisticsRow.blob == blob).limit(1)) is not None
+
+    def remove(self, key: Digest) -> None:
+        """Forget what is kept under a key; no error when it is not there."""
+        self._transaction.change(delete(StatisticsRow).where(StatisticsRow.key == key))
+
     def remove_data(self, data: Digest) -> tuple[Digest, ...]:
         """Forget everything kept for a dataset; gives the blobs that nothing refers to any more."""
         forget = delete(StatisticsRow).where(StatisticsRow.data == data).returning(StatisticsRow.blob)
-        freed = {Digest(blob) for (blob,) in self._transaction.changed(forget)}
+        freed = {Digest(blob) for (blob,) in self._transaction.changed(forget) if blob is not None}
         return tuple(sorted(freed - self._referred(freed)))
 
     def _referred(self, blobs: set[Digest]) -> set[Digest]:
@@ -49,5 +57,5 @@ class SqlStatisticsRecords:
         held: set[Digest] = set()
         for some in chunks(blobs):
             rows = self._transaction.rows(select(StatisticsRow.blob).where(StatisticsRow.blob.in_(some)))
-            held |= {Digest(blob) for (blob,) in rows}
+            held |= {Digest(blob) for (blob,) in rows if blob is not None}
         return held

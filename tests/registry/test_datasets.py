@@ -1,8 +1,12 @@
 """Datasets: checked whole, private, removed with all that came of them."""
 
+import io
+import zipfile
+
 import pytest
 
 from registry.errors import InvalidDatasetError, NotFoundError
+from registry.names import Digest
 from registry.zoo import Zoo
 from tests.numpy_worker import OWNER, add_dataset, publish, quadrant_module, quadrant_zip
 
@@ -45,3 +49,35 @@ def test_the_same_dataset_is_added_once(zoo: Zoo) -> None:
     data = add_dataset(zoo)
     assert not zoo.datasets.add(data, owner=OWNER).created
     assert len(zoo.datasets.list(owner=OWNER, limit=10, cursor=None).items) == 1
+
+
+def test_bytes_that_were_recorded_again_meanwhile_are_not_deleted(zoo: Zoo) -> None:
+    data = add_dataset(zoo)
+
+    def recorded_again(blob: Digest) -> None:
+        if blob == data:
+            zoo.datasets.add(blob, owner=OWNER)
+        zoo.keeper.discard(blob)
+
+    zoo.datasets.remove(data, owner=OWNER, discard=recorded_again)
+    assert zoo.datasets.get(data, owner=OWNER).examples == 80
+    assert zoo.blobs.info(data).size_bytes > 0
+
+
+def test_a_dataset_whose_bytes_are_gone_is_not_recorded(zoo: Zoo) -> None:
+    data = add_dataset(zoo)
+    zoo.blobs.delete(data)
+    with pytest.raises(NotFoundError, match="upload them again"):
+        zoo.datasets.add(data, owner="bob")
+
+
+def test_one_owners_leniency_does_not_decide_for_another(zoo: Zoo) -> None:
+    broken = io.BytesIO(quadrant_zip())
+    with zipfile.ZipFile(broken, "a") as archive:
+        archive.writestr(zipfile.ZipInfo("a/broken.png"), b"\x89PNG\r\n\x1a\n cut off")
+    blob = zoo.blobs.put(broken.getvalue())
+    assert zoo.datasets.add(blob, owner=OWNER, leave_out_broken=True).dataset.left_out_count == 1
+    with pytest.raises(InvalidDatasetError, match="broken"):
+        zoo.datasets.add(blob, owner="bob")
+    assert zoo.datasets.get(blob, owner=OWNER).examples == 80
+    assert zoo.blobs.info(blob).size_bytes > 0

@@ -10,7 +10,7 @@ from registry.names import Digest, ModuleName, ModuleRef
 from registry.recipes import TaskSpec, TrainingRecipe
 from registry.records import Job, JobStatus, Progress
 from registry.settings import Settings
-from registry.work import NewModule, PredictResult, TrainResult
+from registry.work import NewModule, PredictResult, TrainResult, TrainWork
 from registry.zoo import Zoo
 from storage.folder_blobs import FolderBlobs
 from storage.wiring import open_zoo
@@ -125,6 +125,57 @@ def test_training_on_an_unknown_dataset_is_refused_before_it_is_queued(zoo: Zoo)
     with pytest.raises(NotFoundError, match="POST /datasets"):
         zoo.jobs.submit_training(NAME, recipe, owner=OWNER)
     assert zoo.jobs.list(kind=None, status=None, limit=10, cursor=None).items == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"family": "resnet18", "modules": 64}, "64"),
+        ({"objective": "alignment_neo"}, "alignment_neo"),
+        ({"k_min": -0.5}, "k_min"),
+        ({"output": {"labels_per_class": 500}}, "20 images"),
+        ({"family": "mlp", "width": 4096, "image_size": 512}, "parameters"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_recipe_that_cannot_be_trained_is_refused_before_it_is_queued(tmp_path: Path, changes, said: str) -> None:
+    zoo = open_zoo(Settings(home=tmp_path, module_limit_parameters=10**7))
+    task = {"task": {"dataset": add_dataset(zoo)}, "family": "mlp"}
+    recipe = TrainingRecipe.model_validate({**task, **changes})
+    with pytest.raises(InvalidInputError, match=said):
+        zoo.jobs.submit_training(NAME, recipe, owner=OWNER)
+    assert zoo.jobs.list(kind=None, status=None, limit=10, cursor=None).items == ()
+
+
+def test_a_job_that_is_given_back_is_queued_again_and_that_is_no_death(hasty: Zoo) -> None:
+    job = claimed(hasty)
+    for attempt in range(1, 5):
+        assert hasty.jobs.release(job.id, attempt=attempt).status is JobStatus.QUEUED
+        again = hasty.jobs.claim(["train"], worker="next")
+        assert again is not None
+        assert again.attempt == attempt + 1
+    with pytest.raises(LeaseLostError):
+        hasty.jobs.release(job.id, attempt=1)
+
+
+def test_deleting_the_dataset_stops_its_jobs_and_publishes_nothing(zoo: Zoo) -> None:
+    job = claimed(zoo)
+    assert isinstance(job.work, TrainWork)
+    zoo.datasets.remove(job.work.recipe.task.dataset, owner=OWNER)
+    with pytest.raises(LeaseLostError, match="cancelled"):
+        zoo.jobs.heartbeat(job.id, attempt=1, progress=PROGRESS)
+    with pytest.raises(LeaseLostError):
+        zoo.jobs.finish(job.id, attempt=1, result=trained(zoo))
+    with pytest.raises(NotFoundError):
+        zoo.modules.get(ModuleRef.parse("ada/digits-input@1"))
+
+
+def test_a_pipeline_of_a_job_has_a_name_that_can_be_used(zoo: Zoo) -> None:
+    job = claimed(zoo)
+    with pytest.raises(InvalidInputError, match="pipeline name"):
+        zoo.jobs.finish(job.id, attempt=1, result=trained(zoo).model_copy(update={"pipeline": "ada/digits"}))
+    zoo.jobs.finish(job.id, attempt=1, result=trained(zoo))
+    assert zoo.pipelines.get("digits").labels == ("a", "b")
 
 
 def test_the_lease_says_when_it_ends(zoo: Zoo) -> None:

@@ -62,6 +62,12 @@ def test_any_text_is_a_name_or_a_clear_error(text: str) -> None:
         assert error.detail  # noqa: PT017
 
 
+@pytest.mark.parametrize("text", ["0", "00", "1" * 19, "9" * 400])
+def test_a_number_that_no_version_has_is_told_as_a_number(text: str) -> None:
+    with pytest.raises(InvalidNameError, match="versions are 1 and up"):
+        Selector.parse(text)
+
+
 @given(st.integers(min_value=1, max_value=10**17))
 def test_a_whole_number_is_a_version(version: int) -> None:
     assert Selector.parse(str(version)) == Selector(version=version)

@@ -32,7 +32,7 @@ def ask(zoo: Zoo, question: RankingQuestion) -> Ranking:
     """Ask, let the worker work, and give the answer."""
     query = zoo.reusability.ask_ranking(question, owner=OWNER)
     work_all(zoo)
-    answer = zoo.reusability.state(query, owner=OWNER).answer
+    answer = zoo.queries.state(query, owner=OWNER).answer
     assert isinstance(answer, Ranking)
     return answer
 
@@ -73,7 +73,7 @@ def test_the_same_question_gives_the_same_bytes_and_no_new_work(zoo: Zoo) -> Non
     question = RankingQuestion(task=add_dataset(zoo))
     first = ask(zoo, question)
     again = zoo.reusability.ask_ranking(question, owner=OWNER)
-    state = zoo.reusability.state(again, owner=OWNER)
+    state = zoo.queries.state(again, owner=OWNER)
     assert state.answer is not None
     assert state.answer.model_dump_json() == first.model_dump_json()
     assert zoo.jobs.claim(["score"], worker="idle") is None
@@ -86,7 +86,7 @@ def test_another_merge_of_the_same_labels_needs_no_forward_pass(zoo: Zoo) -> Non
     halves = TaskSpec(dataset=data, classes={"top": ("a", "b"), "bottom": ("c", "d")})
     task = zoo.tasks.create(halves, owner=OWNER).task
     query = zoo.reusability.ask_ranking(RankingQuestion(task=task.id), owner=OWNER)
-    answer = zoo.reusability.state(query, owner=OWNER).answer
+    answer = zoo.queries.state(query, owner=OWNER).answer
     assert isinstance(answer, Ranking)
     assert answer.ranking[0].cached
     assert answer.ranking[0].n_per_class == {"top": 40, "bottom": 40}
@@ -116,7 +116,7 @@ def test_one_score_is_asked_by_reference(zoo: Zoo) -> None:
     question = ReusabilityQuestion(module="ada/seeing", task=add_dataset(zoo), rank_by="alignment")
     query = zoo.reusability.ask_reusability(question, owner=OWNER)
     work_all(zoo)
-    answer = zoo.reusability.state(query, owner=OWNER).answer
+    answer = zoo.queries.state(query, owner=OWNER).answer
     assert isinstance(answer, Reusability)
     assert answer.score == pytest.approx(answer.panel["alignment"])
 
@@ -136,7 +136,7 @@ def test_the_map_has_a_row_for_each_source_and_a_column_for_each_target(zoo: Zoo
         publish(zoo, f"ada/{name}", linear_module(len(name), task=trained))
     query = zoo.reusability.ask_map(MapQuestion(), owner=OWNER)
     work_all(zoo)
-    answer = zoo.reusability.state(query, owner=OWNER).answer
+    answer = zoo.queries.state(query, owner=OWNER).answer
     assert isinstance(answer, TaskMap)
     assert [part.module.ref for part in answer.tasks] == ["ada/left@1", "ada/right@1"]
     assert (len(answer.scores), len(answer.scores[0])) == (2, 2)
@@ -170,7 +170,7 @@ def test_nobody_else_finds_a_query_or_its_dataset(zoo: Zoo) -> None:
     data = add_dataset(zoo)
     query = zoo.reusability.ask_ranking(RankingQuestion(task=data), owner=OWNER)
     with pytest.raises(NotFoundError):
-        zoo.reusability.state(query, owner="eve")
+        zoo.queries.state(query, owner="eve")
     with pytest.raises(NotFoundError):
         zoo.reusability.ask_ranking(RankingQuestion(task=data), owner="eve")
 
@@ -179,19 +179,19 @@ def running(zoo: Zoo) -> QueryState:
     """A query that waits for a worker."""
     publish(zoo, "ada/seeing", quadrant_module())
     query = zoo.reusability.ask_ranking(RankingQuestion(task=add_dataset(zoo)), owner=OWNER)
-    return zoo.reusability.state(query, owner=OWNER)
+    return zoo.queries.state(query, owner=OWNER)
 
 
 def test_a_query_waits_for_a_worker_and_says_so(zoo: Zoo) -> None:
     state = running(zoo)
     assert state.status is QueryStatus.RUNNING
     assert state.progress.stage == "waiting for a worker"
-    assert zoo.reusability.waiting(state.id, owner=OWNER)
+    assert zoo.queries.waiting(state.id, owner=OWNER)
 
 
 def test_a_cancelled_query_cancels_its_jobs(zoo: Zoo) -> None:
     state = running(zoo)
-    assert zoo.reusability.cancel(state.id, owner=OWNER).status is QueryStatus.CANCELLED
+    assert zoo.queries.cancel(state.id, owner=OWNER).status is QueryStatus.CANCELLED
     assert zoo.jobs.claim(["score"], worker="late") is None
 
 
@@ -200,7 +200,7 @@ def test_a_failed_job_fails_the_query_with_its_reason(zoo: Zoo) -> None:
     job = zoo.jobs.claim(["score"], worker="unlucky")
     assert job is not None
     zoo.jobs.fail(job.id, attempt=job.attempt, error="the disk is on fire")
-    failed = zoo.reusability.state(state.id, owner=OWNER)
+    failed = zoo.queries.state(state.id, owner=OWNER)
     assert (failed.status, failed.error) == (QueryStatus.FAILED, "the disk is on fire")
 
 
@@ -214,20 +214,20 @@ def test_statistics_of_the_wrong_shape_are_refused_and_the_job_stays(zoo: Zoo) -
     with pytest.raises(InvalidInputError, match="does not hold statistics"):
         zoo.jobs.finish(job.id, attempt=job.attempt, result=lie)
     assert zoo.jobs.get(job.id).status is JobStatus.RUNNING
-    assert zoo.reusability.waiting(state.id, owner=OWNER)
+    assert zoo.queries.waiting(state.id, owner=OWNER)
 
 
 def test_deleting_a_dataset_takes_its_scores_with_it(zoo: Zoo) -> None:
     state = running(zoo)
     work_all(zoo)
     data = zoo.datasets.list(owner=OWNER, limit=1, cursor=None).items[0].digest
-    answer = zoo.reusability.state(state.id, owner=OWNER).answer
+    answer = zoo.queries.state(state.id, owner=OWNER).answer
     assert answer is not None
     zoo.datasets.remove(data, owner=OWNER)
     with pytest.raises(NotFoundError):
         zoo.blobs.info(data)
     with pytest.raises(NotFoundError):
-        zoo.reusability.state(state.id, owner=OWNER)
+        zoo.queries.state(state.id, owner=OWNER)
 
 
 def test_an_output_module_cannot_be_scored(zoo: Zoo) -> None:

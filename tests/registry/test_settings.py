@@ -13,6 +13,15 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         Settings.load()
 
 
+def test_the_value_of_a_wrong_setting_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_PORT", "70000")
+    monkeypatch.setenv("ZOO_HOME", "/a?b")
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    assert "ZOO_PORT must be less than or equal to 65535, got '70000'" in caught.value.detail
+    assert "ZOO_HOME: /a?b holds a '?'" in caught.value.detail
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
 def test_loopback_needs_no_token(host: str) -> None:
     Settings(host=host).check_service()

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import sys
 import threading
@@ -10,9 +11,9 @@ import time
 
 import pytest
 
-from registry.errors import NotFoundError, StorageFullError
+from registry.errors import NotFoundError, StorageError, StorageFullError
 from storage.folder_blobs import FolderBlobs, blob_path
-from tests.storage.contracts.blobs import BlobStoreContract, blob_digest
+from tests.storage.contracts.blobs import BlobStoreContract, blob_digest, read
 
 
 class TestFolderBlobs(BlobStoreContract):
@@ -77,6 +78,42 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
     assert "free some space" in detail
     assert left == []
     assert small == blob_digest(b"small")
+
+
+@pytest.mark.parametrize("way", ["get", "open", "info", "delete"])
+def test_a_blob_that_cannot_be_reached_is_a_failure_of_the_storage_not_a_blob_that_is_missing(blobs, way):
+    folder = blob_path(blobs._folder, blobs.put(b"weights")).parent
+    shutil.rmtree(folder)
+    folder.write_text("a file where the folder should be")
+    with pytest.raises(StorageError, match="may read and write it"):
+        read(blobs, way, blob_digest(b"weights"))
+
+
+def test_a_blob_that_cannot_get_its_name_is_a_failure_of_the_storage_and_leaves_nothing(blobs):
+    digest = blob_digest(b"weights")
+    (blobs._folder / digest.removeprefix("sha256:")[:2]).write_text("a file where the folder should be")
+    with pytest.raises(StorageError, match="may read and write it"):
+        blobs.put(b"weights")
+    assert list((blobs._folder / "tmp").iterdir()) == []
+
+
+def test_a_folder_that_went_away_is_a_failure_of_the_storage(blobs):
+    shutil.rmtree(blobs._folder)
+    with pytest.raises(StorageError, match="may read and write it"):
+        blobs.put(b"weights")
+
+
+def test_a_folder_that_cannot_be_made_is_told_by_its_path(tmp_path):
+    (tmp_path / "blobs").write_text("a file where the folder should be")
+    with pytest.raises(StorageError, match="blobs cannot be used"):
+        FolderBlobs(tmp_path / "blobs")
+
+
+def test_an_error_of_whoever_reads_or_writes_stays_as_it_is(blobs):
+    with pytest.raises(ConnectionResetError), blobs.open(blobs.put(b"weights")):
+        raise ConnectionResetError("the reader went away")
+    with pytest.raises(ConnectionResetError), blobs.writer():
+        raise ConnectionResetError("the sender went away")
 
 
 def test_many_threads_may_put_the_same_bytes(blobs):

@@ -16,8 +16,23 @@ from registry.names import ModuleName, Selector
 from storage.engine import open_engine
 from storage.unit_of_work import units_of_work
 from tests.builders import NOW, digest_of, published_module
+from tests.storage.contracts.units import UnitOfWorkContract
 
 NAME = ModuleName("ada", "digits")
+
+
+class TestSqliteUnitOfWork(UnitOfWorkContract):
+    pass
+
+
+def test_while_one_holds_nobody_else_writes(database, begin):
+    impatient = open_engine(database)
+    event.listen(impatient, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=10"))
+    with begin() as holder:
+        holder.hold()
+        with pytest.raises(BusyError, match="try again"):
+            publish(units_of_work(impatient), "impatient", 1)
+    impatient.dispose()
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """The zoo on a real database and a real folder."""
 
+import shutil
+
 import pytest
 from sqlalchemy import create_engine, text
 
-from registry.errors import BusyError
+from registry.errors import BusyError, StorageError
 from registry.records import ModuleSearch
 from registry.settings import Settings
 from storage.wiring import open_zoo
@@ -34,3 +36,17 @@ def test_a_database_at_another_revision_is_not_ready(settings):
     engine.dispose()
     with pytest.raises(BusyError, match="revision older"):
         zoo.check_ready()
+
+
+def test_a_zoo_without_its_blobs_is_not_ready_and_tells_no_path(settings):
+    zoo = open_zoo(settings)
+    shutil.rmtree(settings.home / "blobs")
+    with pytest.raises(StorageError, match="see that it is there") as refusal:
+        zoo.check_ready()
+    assert str(settings.home) not in refusal.value.detail
+
+
+def test_a_home_that_cannot_be_made_is_told_by_its_path(settings):
+    settings.home.parent.write_text("a file where the folder should be")
+    with pytest.raises(StorageError, match="home cannot be used"):
+        open_zoo(settings)

@@ -153,6 +153,7 @@ def _jobs() -> None:
         _text("status"),
         _text("work"),
         _number("attempt"),
+        _number("releases"),
         sa.Column("worker", sa.Text()),
         sa.Column("lease_expires_at", MOMENT),
         _text("progress"),
@@ -171,7 +172,7 @@ def _statistics() -> None:
         _text("key", key=True),
         _text("module"),
         _text("data"),
-        _text("blob"),
+        sa.Column("blob", sa.Text()),
         _text("record"),
     )
     for column in ("module", "data", "blob"):
@@ -179,7 +180,8 @@ def _statistics() -> None:
 
 
 def _queries() -> None:
-    op.create_table("queries", _text("id", key=True), _text("record"))
+    op.create_table("queries", _text("id", key=True), _text("status"), _moment("created_at"), _text("record"))
+    _index("queries", "status", "created_at", "id")
     op.create_table(
         "query_data",
         _text("query_id", key=True),

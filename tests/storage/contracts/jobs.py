@@ -98,6 +98,61 @@ class JobRecordsContract:
         with begin() as work:
             assert work.jobs.get(job.id).error == "out of memory"
 
+    def test_what_is_open_is_told_oldest_first(self, begin):
+        jobs = [submit(begin) for _ in range(4)]
+        claim(begin)
+        end(begin, jobs[1], attempt=None)
+        with begin() as work:
+            found = work.jobs.open()
+            assert found == tuple(work.jobs.get(jobs[index].id) for index in (0, 2, 3))
+        assert [job.status for job in found] == [JobStatus.RUNNING, JobStatus.QUEUED, JobStatus.QUEUED]
+
+    def test_an_empty_queue_has_nothing_open(self, begin):
+        with begin() as work:
+            assert work.jobs.open() == ()
+
+    def test_a_released_job_is_as_it_was_but_counts_the_attempt_and_the_release(self, begin):
+        job = submit(begin)
+        claim(begin)
+        renew(begin, job, attempt=1, until=60)
+        assert release(begin, job, attempt=1)
+        with begin() as work:
+            assert work.jobs.get(job.id) == job.model_copy(update={"attempt": 1, "releases": 1})
+
+    def test_a_released_job_is_claimed_at_once_and_its_former_worker_is_fenced_off(self, begin):
+        job = submit(begin)
+        claim(begin)
+        release(begin, job, attempt=1)
+        assert not renew(begin, job, attempt=1, until=60)
+        again = claim(begin, worker="other")
+        assert (again.id, again.attempt, again.releases, again.worker) == (job.id, 2, 1, "other")
+        assert not end(begin, job, attempt=1)
+        assert end(begin, job, attempt=2)
+
+    def test_every_release_counts(self, begin):
+        job = submit(begin)
+        for attempt in (1, 2, 3):
+            claim(begin)
+            assert release(begin, job, attempt=attempt)
+        with begin() as work:
+            assert (work.jobs.get(job.id).attempt, work.jobs.get(job.id).releases) == (3, 3)
+
+    def test_only_the_attempt_that_holds_a_job_releases_it(self, begin):
+        job = submit(begin)
+        assert not release(begin, job, attempt=0)
+        claim(begin, at=NOW)
+        claim(begin, at=later(31))
+        assert not release(begin, job, attempt=1)
+        assert end(begin, job, attempt=2)
+        assert not release(begin, job, attempt=2)
+        assert not release(begin, job.model_copy(update={"id": job.id + 1}), attempt=1)
+
+    def test_a_lost_attempt_takes_its_progress_with_it(self, begin):
+        job = submit(begin)
+        claim(begin, at=NOW)
+        renew(begin, job, attempt=1, until=60)
+        assert claim(begin, at=later(61)).progress == Progress()
+
     @pytest.mark.parametrize("claimed", [False, True])
     def test_anyone_may_end_a_job_that_is_open(self, begin, claimed):
         job = submit(begin)
@@ -164,6 +219,12 @@ def renew(begin, job, *, attempt, until):
     progress = Progress(stage="training", done=3, total=10)
     with begin() as work:
         return work.jobs.renew(job.id, attempt=attempt, progress=progress, lease_expires_at=later(until))
+
+
+def release(begin, job, *, attempt):
+    """Give a job back."""
+    with begin() as work:
+        return work.jobs.release(job.id, attempt=attempt)
 
 
 def end(begin, job, *, attempt):

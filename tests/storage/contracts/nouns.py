@@ -180,6 +180,38 @@ class StatisticsRecordsContract:
             assert work.statistics.remove_data(digest_of("mine")) == ()
             assert len(work.statistics.of_module(digest_of("module"))) == 1
 
+    def test_a_failure_is_kept_without_a_blob_and_frees_none(self, begin):
+        failed = kept_statistics("one").model_copy(update={"blob": None, "scores": {}, "failure": "not finite"})
+        with begin() as work:
+            work.statistics.add(failed)
+            work.statistics.add(kept_statistics("two"))
+        with begin() as work:
+            assert work.statistics.get([digest_of("one")]) == {digest_of("one"): failed}
+            assert work.statistics.remove_data(digest_of("data")) == (digest_of("blob"),)
+            assert work.statistics.of_module(digest_of("module")) == ()
+
+    def test_bytes_are_in_use_while_statistics_are_kept_in_them(self, begin):
+        with begin() as work:
+            assert not work.statistics.uses_blob(digest_of("shared"))
+            work.statistics.add(kept_statistics("one", blob="shared"))
+            work.statistics.add(kept_statistics("two", blob="shared"))
+            work.statistics.remove(digest_of("one"))
+            assert work.statistics.uses_blob(digest_of("shared"))
+            work.statistics.remove(digest_of("two"))
+            assert not work.statistics.uses_blob(digest_of("shared"))
+
+    def test_what_is_removed_is_gone_and_may_come_back(self, begin):
+        with begin() as work:
+            work.statistics.remove(digest_of("one"))
+            work.statistics.add(kept_statistics("one", blob="old"))
+            work.statistics.add(kept_statistics("two"))
+            work.statistics.remove(digest_of("one"))
+            assert work.statistics.get([digest_of("one"), digest_of("two")]) == {
+                digest_of("two"): kept_statistics("two")
+            }
+            work.statistics.add(kept_statistics("one", blob="new"))
+            assert work.statistics.get([digest_of("one")])[digest_of("one")].blob == digest_of("new")
+
 
 class QueryRecordsContract:
     """Needs a fixture `begin`."""
@@ -199,6 +231,28 @@ class QueryRecordsContract:
             work.queries.replace(answered)
         with begin() as work:
             assert work.queries.get("query") == answered
+
+    def test_what_is_running_is_told_oldest_first(self, begin):
+        asked = [
+            query(name).model_copy(update={"created_at": later(at)}) for name, at in (("b", 2), ("c", 1), ("a", 2))
+        ]
+        with begin() as work:
+            assert work.queries.running() == ()
+            for one in (*asked, query("answered", status=QueryStatus.DONE)):
+                work.queries.add(one, data=[])
+        with begin() as work:
+            assert work.queries.running() == (asked[1], asked[2], asked[0])
+
+    @pytest.mark.parametrize("end", [QueryStatus.DONE, QueryStatus.FAILED, QueryStatus.CANCELLED])
+    def test_a_question_runs_until_it_is_replaced_by_one_that_has_ended(self, begin, end):
+        with begin() as work:
+            work.queries.add(query(), data=[])
+            work.queries.replace(query().model_copy(update={"jobs": (1, 2)}))
+            assert [one.jobs for one in work.queries.running()] == [(1, 2)]
+            work.queries.replace(query(status=end))
+            assert work.queries.running() == ()
+            work.queries.replace(query())
+            assert work.queries.running() == (query(),)
 
     def test_a_forgotten_question_cannot_be_answered(self, begin):
         with begin() as work:

@@ -1,0 +1,41 @@
+"""Bytes stay as long as something that is kept refers to them."""
+
+from registry.errors import NotFoundError
+from registry.names import Digest
+from registry.ports import Begin, BlobStore, UnitOfWork
+
+
+class BlobKeeper:
+    """Deletes bytes that nothing refers to, never those that somebody is about to refer to.
+
+    Whoever records something about bytes calls `require` first, in the same transaction; both hold, so either the
+    record comes first and the bytes stay, or the bytes go first and the record is refused.
+    """
+
+    def __init__(self, begin: Begin, blobs: BlobStore) -> None:
+        """Everything it needs from outside."""
+        self._begin, self._blobs = begin, blobs
+
+    def require(self, work: UnitOfWork, blob: Digest) -> None:
+        """Hold, and make sure of bytes that a record is to refer to. Raises NotFoundError when they are gone."""
+        work.hold()
+        try:
+            self._blobs.info(blob)
+        except NotFoundError as error:
+            raise NotFoundError(f"the bytes {blob} are not here any more; upload them again") from error
+
+    def discard(self, blob: Digest) -> None:
+        """Delete bytes unless a module, a dataset or statistics refer to them; no error when they are gone."""
+        with self._begin() as work:
+            work.hold()
+            if not _is_referred(work, blob):
+                self._blobs.delete(blob)
+
+
+def _is_referred(work: UnitOfWork, blob: Digest) -> bool:
+    """Whether anything that is kept is made of these bytes."""
+    return (
+        bool(work.modules.by_digest(blob))
+        or work.datasets.get(blob, owner=None) is not None
+        or work.statistics.uses_blob(blob)
+    )

@@ -1,0 +1,87 @@
+"""Which modules can be scored: those with a feature map that images can reach."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from registry.errors import Fault, InvalidInputError, InvalidNameError, NotFoundError, NotScorableError
+from registry.manifest import Role
+from registry.modules import chain_below, find_module
+from registry.names import Digest, ModuleRef
+from registry.ports import UnitOfWork
+from registry.records import PublishedModule, Task
+
+SCORED_ROLES = (Role.INPUT.value, Role.HIDDEN.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Scorable:
+    """A module that can be scored, with the chain that leads to it, the input module first."""
+
+    module: PublishedModule
+    chain: tuple[Digest, ...]
+
+
+def as_scorable(work: UnitOfWork, module: PublishedModule) -> Scorable:
+    """A module with the chain below it. Raises NotScorableError."""
+    if module.feature_map is None:
+        raise NotScorableError(f"{module.ref} is an output module; a score needs a module with a feature map")
+    chain = chain_below(work, module)
+    if chain[0].role is not Role.INPUT:
+        raise NotScorableError(f"{module.ref} does not say what it stands on, so images cannot reach it")
+    return Scorable(module, tuple(part.digest for part in chain))
+
+
+def every_scorable(work: UnitOfWork) -> list[Scorable]:
+    """Every module that can be scored: the newest version, not yanked, of each, by name."""
+    found = []
+    for module in work.modules.newest(SCORED_ROLES):
+        try:
+            found.append(as_scorable(work, module))
+        except (NotScorableError, NotFoundError):
+            continue  # not a candidate unless it is named, and then the error says why
+    return found
+
+
+def named_scorables(work: UnitOfWork, refs: Sequence[str]) -> list[Scorable]:
+    """The modules that were named, each once. Raises InvalidInputError with a fault for each that cannot be scored."""
+    found: dict[str, Scorable] = {}
+    faults = []
+    for index, text in enumerate(refs):
+        try:
+            scorable = as_scorable(work, find_module(work, ModuleRef.parse(text)))
+            found.setdefault(scorable.module.ref, scorable)
+        except (InvalidNameError, NotFoundError, NotScorableError) as error:
+            faults.append(Fault(f"/candidates/{index}", error.detail, error.code))
+    if faults:
+        raise InvalidInputError(f"{len(faults)} candidates cannot be ranked: {faults[0].detail}", faults=faults)
+    return sorted(found.values(), key=lambda each: (each.module.namespace, each.module.name))
+
+
+def sources_of(work: UnitOfWork, tasks: Sequence[Task]) -> list[Scorable]:
+    """For each task the newest, deepest module trained on it. Raises NotScorableError with a fault for each without."""
+    modules = work.modules.newest(SCORED_ROLES)
+    found, faults = [], []
+    for index, task in enumerate(tasks):
+        trained = [module for module in modules if trained_on(module, task)]
+        if trained:
+            found.append(max((as_scorable(work, module) for module in trained), key=_depth_and_age))
+        else:
+            faults.append(Fault(f"/tasks/{index}", f"no module in the zoo was trained on {task.id}", "no_source"))
+    if faults:
+        raise NotScorableError(
+            f"{len(faults)} tasks have no module of their own: {faults[0].detail}; train one with POST /jobs",
+            faults=faults,
+        )
+    return found
+
+
+def _depth_and_age(scorable: Scorable) -> tuple[int, float, str]:
+    return len(scorable.chain), scorable.module.published_at.timestamp(), scorable.module.ref
+
+
+def trained_on(module: PublishedModule, task: Task) -> bool:
+    """Whether a module was trained on this very task: the same data, the same classes."""
+    if module.task is None or module.task.data != task.dataset:
+        return False
+    classes = {frozenset(trained.merged) for trained in module.task.classes}
+    return classes == {frozenset(merged) for merged in task.classes.values()}

@@ -1,0 +1,86 @@
+"""What every unit of work does that holds."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.builders import digest_of, kept_statistics
+
+THREADS = 6
+TURNS = 5
+MODULE = digest_of("module")
+
+
+class UnitOfWorkContract:
+    """Needs a fixture `begin`."""
+
+    def test_no_two_hold_at_once(self, begin):
+        inside = threading.Lock()
+
+        def take_turns(_):
+            for _ in range(TURNS):
+                with begin() as work:
+                    work.hold()
+                    assert inside.acquire(blocking=False), "two hold at once"
+                    time.sleep(0.002)
+                    inside.release()
+
+        together(take_turns)
+
+    def test_who_holds_sees_all_that_was_committed_by_those_who_held_before(self, begin):
+        def take_turns(_):
+            for _ in range(TURNS):
+                with begin() as work:
+                    work.statistics.of_module(MODULE)
+                    work.hold()
+                    count = len(work.statistics.of_module(MODULE))
+                    time.sleep(0.002)
+                    work.statistics.add(kept_statistics(count))
+
+        together(take_turns)
+        with begin() as work:
+            kept = work.statistics.of_module(MODULE)
+        assert {one.key for one in kept} == {digest_of(count) for count in range(THREADS * TURNS)}
+
+    def test_what_is_held_is_free_again_after_an_error(self, begin):
+        with pytest.raises(RuntimeError, match="undone"), begin() as work:
+            fail_after(work.hold, lambda: work.statistics.add(kept_statistics()))
+        with begin() as work:
+            work.hold()
+            assert work.statistics.of_module(MODULE) == ()
+
+    def test_holding_late_or_twice_commits_nothing_early(self, begin):
+        with pytest.raises(RuntimeError, match="undone"), begin() as work:
+            fail_after(lambda: work.statistics.add(kept_statistics()), work.hold, work.hold)
+        with begin() as work:
+            assert work.statistics.of_module(MODULE) == ()
+
+    def test_who_only_reads_waits_for_no_holder(self, begin):
+        with begin() as holder:
+            holder.hold()
+            holder.statistics.add(kept_statistics())
+            started = time.monotonic()
+            with begin() as reader:
+                assert reader.statistics.of_module(MODULE) == ()
+            assert time.monotonic() - started < 1
+
+
+def fail_after(*steps):
+    """Take these steps, then fail."""
+    for step in steps:
+        step()
+    raise RuntimeError("undone")
+
+
+def together(take_turns):
+    """Run the same in several threads that start at once; raises what one of them raised."""
+    start = threading.Barrier(THREADS)
+
+    def run(number):
+        start.wait()
+        take_turns(number)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(run, range(THREADS)))
