@@ -34,3 +34,13 @@ class Blobs:
     def fetch(self, digest: Digest, *, on_bytes: OnBytes = ignore_bytes) -> Path:
         """A verified file with these bytes, in the cache. Raises NotFoundError, WrongDigestError."""
         return download(self._connection, f"/blobs/{digest}", digest=digest, cache=self._cache, on_bytes=on_bytes)
+
+    def download(self, digest: Digest, *, to: Path, on_bytes: OnBytes = ignore_bytes) -> Path:
+        """A verified file with these bytes in the folder ``to``, and nowhere else: it is the caller's to remove.
+
+        Raises:
+            NotFoundError: the zoo does not have them.
+            WrongDigestError: the zoo sent other bytes; nothing was kept.
+            TransferBrokenError: it broke off again and again; asked again with the same folder, it goes on there.
+        """
+        return download(self._connection, f"/blobs/{digest}", digest=digest, cache=Cache(to), on_bytes=on_bytes)

@@ -6,6 +6,7 @@ from http import HTTPStatus
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from client.answered import AnsweredProblem
 from registry.errors import Fault, ZooError
 
 DETAIL_LIMIT = 2000
@@ -53,6 +54,8 @@ class _Problem(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
+    type: str = ""
+    request_id: str = ""
     title: str = ""
     detail: str = ""
     code: str = ""
@@ -72,7 +75,11 @@ def error_of(response: httpx.Response) -> ZooError:
     problem = _problem_in(response)
     faults = tuple(Fault(fault.pointer, fault.detail, fault.code) for fault in problem.errors)
     detail = problem.detail or problem.title or _without_words(response)
-    return _class_of(problem.code, response.status_code)(detail, faults=faults)
+    error = _class_of(problem.code, response.status_code)(detail, faults=faults)
+    request_id = problem.request_id or response.headers.get("X-Request-Id", "")
+    asked = f"{response.request.method} {response.request.url}: {response.status_code}"
+    error.__cause__ = AnsweredProblem(asked, problem_type=problem.type, request_id=request_id)
+    return error
 
 
 def error_with_code(code: str | None, detail: str, *, otherwise: type[ZooError]) -> ZooError:

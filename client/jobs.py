@@ -52,6 +52,12 @@ class _Fail(Frozen):
     error: str
 
 
+class _Release(Frozen):
+    """A worker that gives a job back."""
+
+    attempt: int
+
+
 class Jobs:
     """Jobs of the zoo."""
 
@@ -109,6 +115,10 @@ class Jobs:
         """End a job that could not be done. Raises LeaseLostError."""
         body = _Fail(attempt=attempt, error=error)
         return self._connection.ask(Call("POST", f"/jobs/{job_id}/fail", body=body), Job)
+
+    def release(self, job_id: int, *, attempt: int) -> Job:
+        """Give a job back unharmed, for the next worker to claim. Raises LeaseLostError."""
+        return self._connection.ask(Call("POST", f"/jobs/{job_id}/release", body=_Release(attempt=attempt)), Job)
 
 
 def check_done(job: Job) -> Job:

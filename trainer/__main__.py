@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from client.cache import digest_of_file
+from client.cli.output import answers
 from client.zoo import Zoo
 from registry.errors import Fault, InvalidInputError, InvalidRecipeError, ZooError
 from registry.names import parse_word
@@ -82,7 +83,7 @@ def train_here(
     if as_json:
         sys.stdout.write(TrainedRows(modules=tuple(rows)).model_dump_json() + "\n")
     else:
-        Console().print(table_of(rows))
+        answers().print(table_of(rows))
 
 
 def _read_recipe(path: Path, data: Path) -> TrainingRecipe:

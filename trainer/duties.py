@@ -1,14 +1,19 @@
 """What each kind of work asks of a worker: fetch what it needs, do it, upload what comes of it."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import assert_never
 
 from client.zoo import Zoo
 from registry.dataset_file import LabelledImages
-from registry.names import Digest
+from registry.errors import CorruptBlobError, InvalidInputError, NotFoundError, WrongDigestError
+from registry.names import Digest, ModuleName
 from registry.work import (
     JobResult,
+    ModuleFailure,
     ModuleStatistics,
     NewModule,
     PredictResult,
@@ -19,6 +24,7 @@ from registry.work import (
     TrainWork,
     Work,
 )
+from trainer.chains import sort_chains
 from trainer.devices import choose_placement
 from trainer.lease import Lease
 from trainer.loaded import LoadedModule, load_module
@@ -31,20 +37,19 @@ from trainer.scoring import forwards, score
 from trainer.shelf import Shelf
 
 MODULES_KEPT = 64
-TASKS_KEPT = 4
 
-TaskKey = tuple[str, str, int, int]
+UNUSABLE = (InvalidInputError, NotFoundError, WrongDigestError, CorruptBlobError)
+"""A module's file is not there, or not a module: the same for whoever tries again."""
 
 
 class Duties:
-    """Does work of every kind; keeps built modules and prepared tasks for the next job."""
+    """Does work of every kind; keeps built modules for the next job, but nothing of anybody's data."""
 
     def __init__(self, zoo: Zoo) -> None:
         """Args: zoo: where bytes come from and go to."""
         self._zoo = zoo
         self._placement = choose_placement("float32")
         self._modules: Shelf[Digest, LoadedModule] = Shelf(MODULES_KEPT)
-        self._tasks: Shelf[TaskKey, LabelledImages] = Shelf(TASKS_KEPT)
 
     def do(self, work: Work, lease: Lease) -> JobResult:
         """Do one piece of work. Raises Stopped when the lease is lost, ZooError when it cannot be done."""
@@ -60,50 +65,82 @@ class Duties:
 
     def _train(self, work: TrainWork, lease: Lease) -> TrainResult:
         """Train, upload every file; the zoo publishes them in the step that ends the job."""
-        data = read_training_data(self._fetch(work.recipe.task.dataset, lease), work.recipe)
+        with self._borrowed(work.recipe.task.dataset, lease) as path:
+            data = read_training_data(path, work.recipe)
         network = train(work.recipe, data, report=lease.tell, should_stop=lease.should_stop)
         made = []
         for module in network.modules:
             lease.check()
             digest = self._put(module.file, lease)
             made.append(NewModule(name=f"{work.name}-{module.ending}", digest=digest))
-        return TrainResult(modules=tuple(made), pipeline=work.name if network.complete else None)
+        pipeline = ModuleName.parse(work.name).name if network.complete else None
+        return TrainResult(modules=tuple(made), pipeline=pipeline)
 
     def _score(self, work: ScoreWork, lease: Lease) -> ScoreResult:
-        """Score, upload every module's statistics."""
-        modules = {digest: self._module(digest, lease) for chain in work.chains for digest in chain}
+        """Score what can be scored, upload its statistics, and say of every other module why it cannot."""
+        modules, broken = self._load(work, lease)
+        found = sort_chains(work, modules, broken=broken)
+        if not found.sound:
+            return ScoreResult(statistics=(), failures=found.failures)
+        work = work.model_copy(update={"chains": found.sound})
         data = self._task(work, modules[work.chains[0][0]], lease)
         total = forwards(work, modules, examples=len(data.labels))
         tracker = Tracker(total=total, report=lease.tell, should_stop=lease.should_stop)
-        statistics = []
+        statistics, failures = [], list(found.failures)
         for scored in score(work, data, modules, placement=self._placement, tracker=tracker):
+            if isinstance(scored, ModuleFailure):
+                failures.append(scored)
+                continue
             lease.check()
             blob = self._put(scored.packed, lease)
             statistics.append(ModuleStatistics(module=scored.module, blob=blob, milliseconds=scored.milliseconds))
-        return ScoreResult(statistics=tuple(statistics))
+        return ScoreResult(statistics=tuple(statistics), failures=tuple(failures))
+
+    def _load(self, work: ScoreWork, lease: Lease) -> tuple[dict[Digest, LoadedModule], dict[Digest, str]]:
+        """Every module of the chains that can be built, and why the others cannot."""
+        modules: dict[Digest, LoadedModule] = {}
+        broken: dict[Digest, str] = {}
+        for digest in dict.fromkeys(digest for chain in work.chains for digest in chain):
+            lease.check()
+            try:
+                modules[digest] = self._module(digest, lease)
+            except UNUSABLE as error:
+                broken[digest] = error.detail
+        return modules, broken
 
     def _predict(self, work: PredictWork, lease: Lease) -> PredictResult:
         """Run a pipeline over images."""
         modules = [self._module(digest, lease) for digest in work.modules]
         lease.check()
-        named = read_images(self._fetch(work.images, lease), modules[0].preprocessing)
+        with self._borrowed(work.images, lease) as path:
+            named = read_images(path, modules[0].preprocessing)
         began = time.perf_counter()
         predictions = predict(modules, named.images, items=named.items, placement=self._placement)
         return PredictResult(predictions=predictions, milliseconds=round((time.perf_counter() - began) * 1000, 3))
 
-    def _fetch(self, digest: Digest, lease: Lease) -> Path:
-        return patiently(lambda: self._zoo.blobs.fetch(digest), should_stop=lease.should_stop)
+    @contextmanager
+    def _borrowed(self, digest: Digest, lease: Lease) -> Iterator[Path]:
+        """A file of somebody's data, in a folder that goes when the block ends: whoever removes it may rely on that."""
+        with TemporaryDirectory(prefix="zoo-data-") as folder:
+            yield patiently(
+                lambda: self._zoo.blobs.download(digest, to=Path(folder)),
+                should_stop=lease.should_stop,
+            )
 
     def _put(self, data: bytes, lease: Lease) -> Digest:
         return patiently(lambda: self._zoo.blobs.put(data), should_stop=lease.should_stop)
 
     def _module(self, digest: Digest, lease: Lease) -> LoadedModule:
-        return self._modules.get(digest, lambda: load_module(self._fetch(digest, lease), placement=self._placement))
+        """A module, from the shelf, from the cache of files, or from the zoo."""
+        return self._modules.get(
+            digest,
+            lambda: load_module(
+                patiently(lambda: self._zoo.blobs.fetch(digest), should_stop=lease.should_stop),
+                placement=self._placement,
+            ),
+        )
 
     def _task(self, work: ScoreWork, input_module: LoadedModule, lease: Lease) -> LabelledImages:
-        """A task's images as an input module wants them; tasks of one dataset often come one after the other."""
-        preprocessing = input_module.preprocessing
-        return self._tasks.get(
-            (work.task.model_dump_json(), preprocessing.model_dump_json(), work.examples, work.seed),
-            lambda: read_task(self._fetch(work.task.dataset, lease), work, preprocessing=preprocessing),
-        )
+        """A task's images as an input module wants them."""
+        with self._borrowed(work.task.dataset, lease) as path:
+            return read_task(path, work, preprocessing=input_module.preprocessing)

@@ -8,11 +8,11 @@ from kernel_methods.feature_maps import feature_map
 from kernel_methods.objectives import proxy_objective
 from registry.errors import InvalidRecipeError
 from registry.manifest import FeatureMap, Metric
+from registry.training_plan import PlannedModule
 from trainer.data import batch_count
 from trainer.epochs import BatchObjective
 from trainer.inputs import Inputs, freeze
 from trainer.optimisation import Ascent, ParameterGroup
-from trainer.plan import PlannedModule
 from trainer.workbench import Trained, Workbench
 
 

@@ -31,7 +31,7 @@ class LoadedModule:
     def feature_map(self) -> FeatureMap:
         """The nonlinearity that follows it. Raises JobFailedError for an output module, which has none."""
         if self.manifest.feature_map is None:
-            raise JobFailedError(f"a {self.manifest.role} module has no feature map and cannot be scored")
+            raise JobFailedError(f"a module of role {self.manifest.role} has no feature map and cannot be scored")
         return self.manifest.feature_map
 
 

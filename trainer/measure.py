@@ -10,9 +10,9 @@ from kernel_methods.alignment import alignment, centred_alignment, upper_triangl
 from kernel_methods.kernels import pooled_features
 from kernel_methods.statistics import TaskStatistics
 from registry.manifest import FeatureMap, Metric
+from registry.training_plan import PlannedModule
 from trainer.hidden import features_of
 from trainer.inputs import ROWS_AT_ONCE, Inputs
-from trainer.plan import PlannedModule
 from trainer.workbench import Workbench
 
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from registry.errors import InvalidRecipeError
 from registry.manifest import Metric
 from registry.recipes import OutputSpec
+from registry.training_plan import PlannedOutput
 from trainer.data import batch_count, n_per_class
 from trainer.epochs import BatchObjective, Epochs
 from trainer.inputs import Inputs, SomeInputs, above, freeze
 from trainer.optimisation import Ascent, ParameterGroup
-from trainer.plan import PlannedOutput
 from trainer.seeds import Purpose, torch_stream
 from trainer.workbench import Trained, Workbench
 

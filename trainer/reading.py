@@ -21,14 +21,12 @@ from registry.errors import InvalidTaskError
 from registry.manifest import Preprocessing, TrainedClass
 from registry.recipes import TrainingRecipe
 from registry.settings import Settings
+from registry.training_plan import DEFAULT_SIDE, training_shape
 from registry.work import ScoreWork
 from trainer.data import TrainingData, channel_moments, draw
 from trainer.seeds import Purpose
 
 Classes = Mapping[str, Sequence[str]]
-
-DEFAULT_SIDE = 32
-LARGEST_KEPT_SIDE = 128
 
 
 def read_training_data(path: Path, recipe: TrainingRecipe) -> TrainingData:
@@ -44,7 +42,7 @@ def read_training_data(path: Path, recipe: TrainingRecipe) -> TrainingData:
     limits = limits_from(Settings.load())
     with path.open("rb") as file:
         classes, rows = _choose(file, limits, recipe)
-        pixels = _pixels(file, limits, rows=rows, image_size=recipe.image_size)
+        pixels = _pixels(file, limits, rows=rows, recipe=recipe)
         loaded = load_arrays(file, preprocessing=pixels, limits=limits, classes=classes, rows=rows)
     mean, std = channel_moments(loaded.images)
     return TrainingData(
@@ -102,15 +100,12 @@ def _draw_rows(labels: Sequence[str], classes: Classes, *, count: int, seed: int
     return frozenset(rows[draw(of_task, count, seed=seed, purpose=purpose)].tolist())
 
 
-def _pixels(file: BinaryIO, limits: DatasetLimits, *, rows: Collection[int], image_size: int | None) -> Preprocessing:
+def _pixels(file: BinaryIO, limits: DatasetLimits, *, rows: Collection[int], recipe: TrainingRecipe) -> Preprocessing:
     """Colour and size of images, not normalised."""
-    shapes = _shapes(file, limits, rows=rows)
-    height, width = DEFAULT_SIDE, DEFAULT_SIDE
-    if image_size is not None:
-        height, width = image_size, image_size
-    elif len(sides := {shape[:2] for shape in shapes}) == 1 and max(max(sides)) <= LARGEST_KEPT_SIDE:
-        height, width = next(iter(sides))
-    channels = max((shape[2] for shape in shapes), default=3)
+    shapes = _shapes(file, limits, rows=rows) or {(DEFAULT_SIDE, DEFAULT_SIDE, 3)}
+    sides = {shape[:2] for shape in shapes}
+    shape = (*min(sides), max(shape[2] for shape in shapes))
+    channels, height, width = training_shape(recipe, shape=shape, same_shape=len(sides) == 1)
     colour: Literal["rgb", "grey"] = "grey" if channels == 1 else "rgb"
     return Preprocessing(colour=colour, height=height, width=width, mean=(0.0,) * channels, std=(1.0,) * channels)
 

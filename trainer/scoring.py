@@ -1,31 +1,33 @@
 """Score a share of a query: the statistics of modules on a task's images, in shards that add."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from kernel_methods.accumulate import Accumulator
+from kernel_methods.accumulate import Accumulator, ShuffledAccumulator
+from kernel_methods.evidence import Evidence
 from kernel_methods.kernels import pooled_features
-from kernel_methods.statistics import TaskStatistics, pack
+from kernel_methods.shuffles import MOST_SHUFFLES, SUM_BYTES, shuffle_count
+from kernel_methods.statistics import TaskStatistics
 from registry.dataset_file import LabelledImages
 from registry.errors import JobFailedError
 from registry.names import Digest
 from registry.networks.embed import Prefix, PrefixTree, plan_prefixes, run_trie
-from registry.work import ScoreWork
+from registry.work import ModuleFailure, ScoreWork
+from trainer.chains import Modules, failure
 from trainer.data import Integers, draw, normalise
 from trainer.devices import Placement
 from trainer.hidden import features_of
 from trainer.loaded import LoadedModule
 from trainer.progress import Tracker
-from trainer.seeds import Purpose
+from trainer.seeds import Purpose, stream
 
 ROWS_AT_ONCE = 256
 STATISTICS_BYTES = 1 << 30
-
-Modules = Mapping[Digest, LoadedModule]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +41,24 @@ class ScoredModule:
 
 def score(
     work: ScoreWork, data: LabelledImages, modules: Modules, *, placement: Placement, tracker: Tracker
-) -> Iterator[ScoredModule]:
+) -> Iterator[ScoredModule | ModuleFailure]:
     """Statistics of the last module of every chain, in float32 features and float64 sums.
 
-    Examples are drawn by the seed, each class by its share, and dealt into shards class by class, so that each
-    shard sees each class where there are enough; every shard gets at least two examples. Chains run together
+    Examples are drawn by the seed, each class by its share, and dealt into shards at random. Chains run together
     as long as their statistics fit into memory; what they begin with in common then runs once.
 
     Args:
-        work: chains, number of examples and shards, seed.
+        work: chains that can run, as `sort_chains` found them; number of examples and shards, seed.
         data: images and labels of the whole task.
         modules: every module of the chains.
         placement: where to run; float32, so that a score does not depend on the machine.
         tracker: told of every batch; its total is `forwards(work, ...)`.
 
     Yields:
-        One result for each chain.
+        One result for each chain; a failure for one whose outputs are too large for float32, or no numbers.
 
     Raises:
-        JobFailedError: fewer than four examples, or a chain that does not end in a module with a feature map.
+        JobFailedError: fewer than four examples.
         Stopped: the work is to end.
     """
     shards = deal(data.labels, work)
@@ -66,7 +67,9 @@ def score(
 
 
 def deal(labels: Integers, work: ScoreWork) -> list[Integers]:
-    """Indices of the examples of each shard: disjoint, of nearly equal size, classes spread evenly.
+    """Indices of the examples of each shard: disjoint random parts of nearly equal size, each of at least two.
+
+    Parts must be random, not alike in their classes: an interval comes from how much they differ.
 
     Raises:
         JobFailedError: fewer than four examples.
@@ -74,9 +77,17 @@ def deal(labels: Integers, work: ScoreWork) -> list[Integers]:
     drawn = draw(labels, work.examples, seed=work.seed, purpose=Purpose.SCORE)
     if len(drawn) < 4:
         raise JobFailedError(f"the task has {len(drawn)} examples, a score needs at least 4; add images")
-    by_class = drawn[np.argsort(labels[drawn], kind="stable")]
-    count = min(work.shards, len(drawn) // 2)
-    return [by_class[shard::count] for shard in range(count)]
+    shuffled = stream(work.seed, Purpose.SHARDS).permutation(drawn)
+    return np.array_split(shuffled, min(work.shards, len(drawn) // 2))
+
+
+def shuffle_labels(labels: Integers, drawn: Integers, *, seed: int) -> Integers:
+    """Labels shuffled among the drawn examples, many times, by the seed; the others' stay. Shape (P, n)."""
+    generator = stream(seed, Purpose.SHUFFLES)
+    shuffled = np.tile(labels, (MOST_SHUFFLES, 1))
+    for dealt in shuffled:
+        dealt[drawn] = generator.permutation(labels[drawn])
+    return shuffled
 
 
 def forwards(work: ScoreWork, modules: Modules, *, examples: int) -> int:
@@ -89,7 +100,7 @@ def group_chains(work: ScoreWork, modules: Modules) -> list[list[Prefix]]:
     groups: list[list[Prefix]] = []
     held = 0
     for chain in work.chains:
-        size = 8 * work.shards * _features(modules[chain[-1]]) ** 2
+        size = 8 * work.shards * _features(modules[chain[-1]]) ** 2 + SUM_BYTES
         if not groups or held + size > STATISTICS_BYTES:
             groups.append([])
             held = 0
@@ -102,6 +113,65 @@ def _features(module: LoadedModule) -> int:
     return pooled_features(module.manifest.gives.shape, module.feature_map.pooling)
 
 
+@dataclass(slots=True)
+class _Tally:
+    """What one chain has come to so far; worth nothing once its outputs were no finite numbers."""
+
+    module: LoadedModule
+    classes: int
+    sums: Accumulator
+    finite: Tensor
+    shuffled: ShuffledAccumulator | None = None
+    shards: list[TaskStatistics] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @classmethod
+    def start(cls, module: LoadedModule, *, classes: int, device: torch.device) -> "_Tally":
+        """A tally without any example."""
+        dimensions = _features(module)
+        count = shuffle_count(classes=classes, dimensions=dimensions)
+        shuffled = ShuffledAccumulator(count, classes, dimensions, device=device) if count else None
+        finite = torch.tensor(data=True, device=device)
+        return cls(module, classes, _sums(module, classes, device), finite, shuffled)
+
+    def add(self, outputs: Tensor, labels: Tensor, shuffled: Tensor) -> None:
+        """Add a batch of raw outputs; one whose norms float32 cannot hold has no unit vectors.
+
+        Args:
+            outputs: shape (n, ...).
+            labels: shape (n,).
+            shuffled: labels under each shuffle, more than are needed. Shape (P, n).
+        """
+        norms = torch.linalg.vector_norm(outputs.float().flatten(start_dim=1), dim=1)
+        self.finite &= torch.isfinite(norms).all()
+        features = features_of(outputs, self.module.feature_map)
+        self.sums.add(features, labels)
+        if self.shuffled is not None:
+            self.shuffled.add(features, shuffled[: self.shuffled.shuffles])
+
+    def end_shard(self) -> None:
+        """Keep the sums as a shard's statistics, and begin the next one."""
+        if bool(self.finite):
+            self.shards.append(self.sums.finish())
+        self.sums = _sums(self.module, self.classes, self.finite.device)
+
+    def result(self, digest: Digest) -> ScoredModule | ModuleFailure:
+        """The packed shards, or why there are none."""
+        if bool(self.finite):
+            shuffled = None if self.shuffled is None else self.shuffled.finish()
+            packed = Evidence(tuple(self.shards), shuffled).to_bytes()
+            return ScoredModule(digest, packed, round(self.seconds * 1000, 3))
+        return failure(
+            digest,
+            "its outputs on images of this task are not finite, or too large for the norm of a float32 vector; "
+            "publish a version with smaller weights",
+        )
+
+
+def _sums(module: LoadedModule, classes: int, device: torch.device) -> Accumulator:
+    return Accumulator(classes, _features(module), device=device)
+
+
 @dataclass(frozen=True, slots=True)
 class _GroupScoring:
     """Scores chains that are held in memory together."""
@@ -111,39 +181,41 @@ class _GroupScoring:
     modules: Modules
     placement: Placement
 
-    def run(self, chains: Sequence[Prefix], shards: Sequence[Integers], *, tracker: Tracker) -> Iterator[ScoredModule]:
+    def run(
+        self, chains: Sequence[Prefix], shards: Sequence[Integers], *, tracker: Tracker
+    ) -> Iterator[ScoredModule | ModuleFailure]:
         """Score all chains of the group, shard after shard."""
         tree = plan_prefixes(chains)
-        seconds = dict.fromkeys(chains, 0.0)
-        statistics: dict[Prefix, list[TaskStatistics]] = {chain: [] for chain in chains}
+        classes, device = len(self.work.task.classes), self.placement.device
+        tallies = {chain: _Tally.start(self.modules[chain[-1]], classes=classes, device=device) for chain in chains}
+        shuffled = shuffle_labels(self.data.labels, np.concatenate(shards), seed=self.work.seed)
         for shard in shards:
-            for chain, one in self._shard(tree, shard, seconds=seconds, tracker=tracker).items():
-                statistics[chain].append(one)
-        for chain, made in statistics.items():
-            yield ScoredModule(chain[-1], pack(made), round(seconds[chain] * 1000, 3))
+            self._shard(tree, shard, shuffled, tallies=tallies, tracker=tracker)
+        for chain, tally in tallies.items():
+            yield tally.result(chain[-1])
 
     def _shard(
-        self, tree: PrefixTree, shard: Integers, *, seconds: dict[Prefix, float], tracker: Tracker
-    ) -> dict[Prefix, TaskStatistics]:
-        """Statistics of one shard; time goes to the chain that needed it first."""
-        accumulators = {chain: self._accumulator(chain) for chain in seconds}
+        self, tree: PrefixTree, shard: Integers, shuffled: Integers, *, tallies: dict[Prefix, _Tally], tracker: Tracker
+    ) -> None:
+        """Add one shard to every chain's tally; time goes to the chain that needed it first."""
         networks = {digest: module.network for digest, module in self.modules.items()}
-        preprocessing = self.modules[next(iter(seconds))[0]].preprocessing
         for start in range(0, len(shard), ROWS_AT_ONCE):
             rows = shard[start : start + ROWS_AT_ONCE]
-            images = torch.from_numpy(self.data.images[rows].transpose(0, 3, 1, 2).copy())
-            batch = normalise(self.placement.place_images(images), mean=preprocessing.mean, std=preprocessing.std)
+            batch = self._inputs(rows, module=self.modules[next(iter(tallies))[0]])
             labels = torch.from_numpy(self.data.labels[rows]).to(self.placement.device)
+            dealt = torch.from_numpy(shuffled[:, rows]).to(self.placement.device)
             began = time.perf_counter()
             for chain, outputs in run_trie(tree, networks, batch):
-                phi = self.modules[chain[-1]].feature_map
-                accumulators[chain].add(features_of(outputs, phi), labels)
+                tallies[chain].add(outputs, labels, dealt)
                 self.placement.wait()
-                seconds[chain] += time.perf_counter() - began
+                tallies[chain].seconds += time.perf_counter() - began
                 began = time.perf_counter()
             tracker.advance(len(rows), stage="scoring")
-        return {chain: accumulator.finish() for chain, accumulator in accumulators.items()}
+        for tally in tallies.values():
+            tally.end_shard()
 
-    def _accumulator(self, chain: Prefix) -> Accumulator:
-        features = _features(self.modules[chain[-1]])
-        return Accumulator(len(self.work.task.classes), features, device=self.placement.device)
+    def _inputs(self, rows: Integers, *, module: LoadedModule) -> Tensor:
+        """Images as an input module wants them. Shape (n, c, h, w), float32."""
+        images = torch.from_numpy(self.data.images[rows].transpose(0, 3, 1, 2).copy())
+        pixels = module.preprocessing
+        return normalise(self.placement.place_images(images), mean=pixels.mean, std=pixels.std)

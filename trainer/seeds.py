@@ -15,6 +15,8 @@ class Purpose(IntEnum):
     WEIGHTS = 4
     ORDER = 5
     SCORE = 6
+    SHARDS = 7
+    SHUFFLES = 8
 
 
 def stream(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:

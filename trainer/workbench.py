@@ -10,11 +10,11 @@ from registry.architectures.specs import BlocksSpec
 from registry.manifest import Metric
 from registry.networks.build import build, initialise
 from registry.recipes import TrainingRecipe
+from registry.training_plan import Plan, plan_modules
 from trainer.data import Examples, TrainingData, draw, split
 from trainer.devices import Placement, choose_placement
 from trainer.epochs import Epochs
 from trainer.inputs import ImageInputs
-from trainer.plan import Plan, plan_modules
 from trainer.progress import Report, ShouldStop, Tracker
 from trainer.seeds import Purpose, torch_stream
 

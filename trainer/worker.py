@@ -19,7 +19,10 @@ from trainer.progress import Stopped
 log = structlog.get_logger()
 
 CLAIM_WAIT_SECONDS = 20.0
-PARTING_SECONDS = 10.0
+IDLE_PARTING_SECONDS = 1.0
+PARTING_SECONDS = 5.0
+RELEASE_SECONDS = 3.0
+"""Together less than the ten seconds after which a container's supervisor loses patience."""
 
 LANES: dict[str, tuple[WorkKind, ...]] = {"train": ("train",), "short": ("score", "predict")}
 """A long training must not keep questions waiting, so each lane has its own thread."""
@@ -38,7 +41,7 @@ class Worker:
         ]
 
     def run(self) -> None:
-        """Work until `stop` is set; then give up what is being done, which another worker will do again.
+        """Work until `stop` is set; then give back what is being done, for another worker to do again.
 
         Raises:
             UnauthenticatedError, ForbiddenError: the zoo does not take this worker's token.
@@ -47,18 +50,31 @@ class Worker:
         for thread in threads:
             thread.start()
         self.stop.wait()
-        deadline = time.monotonic() + PARTING_SECONDS
-        for lane, thread in zip(self.lanes, threads, strict=True):
-            while lane.busy and thread.is_alive() and time.monotonic() < deadline:
-                thread.join(timeout=0.1)
+        self._part(threads)
         log.info("worker ended")
         for refusal in (lane.refusal for lane in self.lanes if lane.refusal is not None):
             raise refusal
 
+    def _part(self, threads: Sequence[threading.Thread]) -> None:
+        """Let every lane give its job back; where one does not come to it in time, do it for the lane.
+
+        An idle lane is waited for too, a little: a job may be on its way to it.
+        """
+        began = time.monotonic()
+        for lane, thread in zip(self.lanes, threads, strict=True):
+            while thread.is_alive() and time.monotonic() - began < lane.parting_seconds:
+                thread.join(timeout=0.05)
+        late = [threading.Thread(target=lane.give_back, daemon=True) for lane in self.lanes if lane.busy]
+        for release in late:
+            release.start()
+        deadline = time.monotonic() + RELEASE_SECONDS
+        for release in late:
+            release.join(max(0.0, deadline - time.monotonic()))
+
 
 @dataclass(slots=True)
 class Lane:
-    """One job after the other, of some kinds. `busy`: it holds a job; `refusal`: the zoo does not take its token."""
+    """One job after the other, of some kinds. `held`: the job it does; `refusal`: the zoo does not take its token."""
 
     zoo: Zoo
     duties: Duties
@@ -66,8 +82,18 @@ class Lane:
     name: str
     stop: threading.Event
     wait_seconds: float
-    busy: bool = False
+    held: Job | None = None
     refusal: ZooError | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether it holds a job."""
+        return self.held is not None
+
+    @property
+    def parting_seconds(self) -> float:
+        """How long it is waited for when the worker ends."""
+        return PARTING_SECONDS if self.busy else IDLE_PARTING_SECONDS
 
     def run(self) -> None:
         """Claim and do jobs until told to stop."""
@@ -89,29 +115,45 @@ class Lane:
             lambda: self.zoo.jobs.claim(self.kinds, worker=self.name, wait_seconds=self.wait_seconds),
             should_stop=self.stop.is_set,
         )
-        if job is None or self.stop.is_set():
+        if job is None:
             return
-        self.busy = True
+        self.held = job
         try:
             self._do(job)
         finally:
-            self.busy = False
+            self.held = None
+
+    def give_back(self) -> None:
+        """Give the job that is held back, if there is one: the next worker need not wait for the lease to run out."""
+        job = self.held
+        if job is None:
+            return
+        try:
+            self.zoo.jobs.release(job.id, attempt=job.attempt)
+        except ZooError as error:
+            log.warning("job not given back", job=job.id, attempt=job.attempt, why=error.detail)
+        else:
+            log.info("job given back", job=job.id, attempt=job.attempt)
 
     def _do(self, job: Job) -> None:
-        """Do a job and end it; a lost lease ends nothing."""
+        """Do a job and end it, or give it back; a lost lease ends nothing."""
         told = log.bind(job=job.id, kind=job.work.kind, attempt=job.attempt)
         told.info("job claimed")
+        lease = Lease(self.zoo.jobs, job, stop=self.stop)
         try:
-            with Lease(self.zoo.jobs, job, stop=self.stop) as lease:
+            with lease:
                 self._end(job, lease)
         except Stopped:
             told.info("job given up")
+            if not lease.lost:
+                self.give_back()
         except (LeaseLostError, NotFoundError) as error:
             told.warning("job is held by another attempt or has ended", why=error.detail)
         else:
             told.info("job ended")
 
     def _end(self, job: Job, lease: Lease) -> None:
+        lease.check()
         outcome = self._outcome(job, lease)
         lease.flush()
         if isinstance(outcome, str):

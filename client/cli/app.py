@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import NamedTuple
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as distribution_version
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -11,6 +13,7 @@ from client.cli.failures import report
 from registry.errors import ZooError
 
 EXIT_FAILED = 1
+DISTRIBUTION = "module-zoo"
 
 
 class Command(NamedTuple):
@@ -66,7 +69,22 @@ def application(arguments: Sequence[str]) -> typer.Typer:
     return app
 
 
-def _zoo() -> None:
+def _tell_version(wanted: bool) -> None:
+    """Write the version and leave, where that is wanted."""
+    if not wanted:
+        return
+    try:
+        typer.echo(f"zoo {distribution_version(DISTRIBUTION)}")
+    except PackageNotFoundError:
+        typer.echo("zoo, not installed: run from its folder")
+    raise typer.Exit
+
+
+def _zoo(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and leave.", is_eager=True, callback=_tell_version)
+    ] = False,
+) -> None:
     """A zoo of network modules, and which of them to reuse on your data."""
 
 

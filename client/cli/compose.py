@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from client.cli.options import ZooOptions, module_ref, opened, takes
+from client.cli.options import ZooOptions, module_ref, opened, takes, word
 from client.cli.output import line, write_json
 
 
@@ -23,9 +23,11 @@ def compose(options: ComposeOptions) -> None:
 
     It is pinned to the modules' digests. Where modules do not fit, every misfit is named.
     """
-    refs = [module_ref(ref) for ref in options.refs]
+    name, refs = word(options.name, what="name of a pipeline"), [module_ref(ref) for ref in options.refs]
+    if len(refs) < 2:
+        raise typer.BadParameter(f"a pipeline has two modules or more, got {refs[0]!r} only; add its output module")
     with opened(options) as zoo:
-        pipeline = zoo.pipelines.compose(options.name, refs)
+        pipeline = zoo.pipelines.compose(name, refs)
     if options.json:
         write_json(pipeline)
         return

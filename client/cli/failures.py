@@ -3,6 +3,7 @@
 import json
 import sys
 
+from client.answered import AnsweredProblem
 from registry.errors import ZooError
 
 RED, PLAIN = "\x1b[31m", "\x1b[0m"
@@ -20,15 +21,17 @@ def _as_json(error: ZooError | OSError) -> str:
     if not isinstance(error, ZooError):
         return json.dumps({"title": "The system refused", "detail": str(error), "code": "os_error", "errors": []})
     faults = [{"pointer": fault.pointer, "detail": fault.detail, "code": fault.code} for fault in error.faults]
-    return json.dumps(
-        {
-            "title": error.title,
-            "status": error.status,
-            "detail": error.detail,
-            "code": error.code,
-            "errors": faults,
-        }
-    )
+    told = {
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "errors": faults,
+    }
+    answered = error.__cause__
+    if isinstance(answered, AnsweredProblem):
+        told |= {"type": answered.type or f"/errors/{error.code}", "request_id": answered.request_id}
+    return json.dumps(told)
 
 
 def _for_people(error: ZooError | OSError) -> str:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import typer
 
-from client.cli.options import ZooOptions, address, takes, token_file
+from client.cli.options import ZooOptions, address, takes, token_file, zoo_at
 from client.cli.output import line, write_json
-from client.zoo import Zoo
 from registry.frozen import Frozen
 
 
@@ -33,7 +32,7 @@ def login(options: LoginOptions) -> None:
     url, token = address(options), options.token or _asked()
     if not token:
         raise typer.BadParameter("the token is empty")
-    with Zoo(url, token) as zoo:
+    with zoo_at(url, token) as zoo:
         zoo.datasets.list(limit=1)
     file = token_file().keep(url, token)
     if options.json:

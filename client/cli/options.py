@@ -1,6 +1,7 @@
 """Options of commands: a frozen dataclass a command, so that what belongs together stays together."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, dataclass, fields
@@ -12,12 +13,13 @@ import typer
 
 from client.credentials import TokenFile
 from client.zoo import Zoo
-from registry.errors import InvalidNameError
-from registry.names import ModuleName, ModuleRef
+from registry.errors import InvalidInputError, SettingsError
+from registry.names import ModuleName, ModuleRef, parse_word
 from registry.settings import Settings
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 CONFIG_NAME = "module-zoo"
+_TENSOR_TYPE = re.compile(r"float32\[[0-9]+(,[0-9]+)*\]|[0-9]+(,[0-9]+)*")
 
 Options = TypeVar("Options")
 
@@ -66,35 +68,68 @@ def token_file() -> TokenFile:
     return TokenFile(Path(typer.get_app_dir(CONFIG_NAME)) / "tokens.json")
 
 
+@contextmanager
+def wrong_use() -> Iterator[None]:
+    """Turn the refusal of what was typed, or set in the environment, into wrong use, which ends with 2."""
+    try:
+        yield
+    except (InvalidInputError, SettingsError) as error:
+        raise typer.BadParameter(error.detail) from error
+
+
+def settings() -> Settings:
+    """What the environment says, or wrong use."""
+    with wrong_use():
+        return Settings.load()
+
+
 def address(options: ZooOptions) -> str:
     """The zoo's address: as the option, the environment or the default has it."""
-    return (options.url or Settings.load().url or DEFAULT_URL).rstrip("/")
+    return (options.url or settings().url or DEFAULT_URL).rstrip("/")
 
 
 def secret(options: ZooOptions) -> str | None:
     """The zoo's token: as the option, the environment or `zoo login` has it."""
-    held = Settings.load().token
+    held = settings().token
     return options.token or (held.get_secret_value() if held else None) or token_file().token(address(options))
 
 
 @contextmanager
 def opened(options: ZooOptions) -> Iterator[Zoo]:
     """The zoo that a command talks to."""
-    with Zoo(address(options), secret(options)) as zoo:
+    with zoo_at(address(options), secret(options)) as zoo:
         yield zoo
+
+
+def zoo_at(url: str, token: str | None) -> Zoo:
+    """The zoo at an address that is one, or wrong use."""
+    with wrong_use():
+        return Zoo(url, token)
 
 
 def module_name(text: str) -> str:
     """``namespace/name``, or wrong use."""
-    try:
+    with wrong_use():
         return str(ModuleName.parse(text))
-    except InvalidNameError as error:
-        raise typer.BadParameter(error.detail) from error
 
 
 def module_ref(text: str) -> str:
     """A reference to a version, or wrong use."""
-    try:
+    with wrong_use():
         return str(ModuleRef.parse(text))
-    except InvalidNameError as error:
-        raise typer.BadParameter(error.detail) from error
+
+
+def word(text: str, *, what: str) -> str:
+    """A namespace or another name of one word, or wrong use."""
+    with wrong_use():
+        return parse_word(text, what=what)
+
+
+def tensor_type(text: str | None, *, option: str) -> str | None:
+    """A tensor's type, written ``float32[1,8,8]`` or by its shape alone, or wrong use; spaces do not count."""
+    if text is None:
+        return None
+    compact = "".join(text.split())
+    if not _TENSOR_TYPE.fullmatch(compact):
+        raise typer.BadParameter(f"{text[:100]!r} is not a type; write it as float32[1,8,8]", param_hint=option)
+    return compact

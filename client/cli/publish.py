@@ -6,9 +6,13 @@ from typing import Annotated
 
 import typer
 
+from client.cache import digest_of_file
 from client.cli.options import ZooOptions, module_name, opened, takes
 from client.cli.output import line, write_json
 from client.cli.progress import bars
+from client.zoo import Zoo
+from registry.errors import NotFoundError
+from registry.records import PublishedModule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +31,17 @@ def publish(options: PublishOptions) -> None:
     """
     name = module_name(options.name)
     with opened(options) as zoo, bars() as bar:
-        module = zoo.modules.publish(name, options.file, on_bytes=bar.bytes(f"sending {options.file.name}"))
+        known = _known(zoo, name, options.file)
+        module = known or zoo.modules.publish(name, options.file, on_bytes=bar.bytes(f"sending {options.file.name}"))
     if options.json:
         write_json(module)
     else:
-        line(f"{module.ref} {module.digest}")
+        line(f"{'was there already:' if known else 'published'} {module.ref} {module.digest}")
+
+
+def _known(zoo: Zoo, name: str, file: Path) -> PublishedModule | None:
+    """The version that has these bytes already; None where they are new, and have to be sent."""
+    try:
+        return zoo.modules.show(f"{name}@{digest_of_file(file)}")
+    except NotFoundError:
+        return None

@@ -1,5 +1,7 @@
 """`zoo rank`: which modules would serve my data."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -7,12 +9,13 @@ import typer
 
 from client.cli.data import CLASSES_HELP, check_use, task_of
 from client.cli.options import ZooOptions, module_ref, opened, takes
-from client.cli.output import answers, line, plain_table, write_json
+from client.cli.output import answers, line, note, plain_table, write_json
 from client.cli.plots import PlotOption, plot_format, write_plot
 from client.cli.progress import bars
 from client.cli.scores import bar_scale, decision_text, interval_bar
 from client.zoo import Zoo
 from kernel_methods.kernels import ScoreName
+from registry.errors import InvalidDatasetError
 from registry.rankings import DEFAULT_SEED, SCORES, Ranking, RankingQuestion, RankingRow
 
 
@@ -54,12 +57,13 @@ def rank(options: RankOptions) -> None:
     if options.json:
         write_json(ranking)
     else:
-        _write(ranking)
+        write_ranking(ranking)
 
 
 def _ranked(zoo: Zoo, options: RankOptions, candidates: tuple[str, ...] | None) -> Ranking:
     """Send the data where that is needed, ask, and wait for the answer."""
-    task = task_of(zoo, options.data, options.classes, leave_out_broken=options.leave_out_broken)
+    with _remedy_named(quiet=options.json):
+        task = task_of(zoo, options.data, options.classes, leave_out_broken=options.leave_out_broken)
     question = RankingQuestion(
         task=task,
         candidates=candidates,
@@ -73,7 +77,18 @@ def _ranked(zoo: Zoo, options: RankOptions, candidates: tuple[str, ...] | None) 
         return zoo.queries.rank(question, on_state=lambda state: on_progress(state.progress))
 
 
-def _write(ranking: Ranking) -> None:
+@contextmanager
+def _remedy_named(*, quiet: bool) -> Iterator[None]:
+    """Name the option that leaves broken images out, where they are what the data is refused for."""
+    try:
+        yield
+    except InvalidDatasetError as error:
+        if not quiet and any(fault.code == "broken_image" for fault in error.faults):
+            note("zoo rank --leave-out-broken leaves out images that cannot be read")
+        raise
+
+
+def write_ranking(ranking: Ranking) -> None:
     """A line for each module, then what follows from it in a sentence."""
     console = answers()
     plain = not (console.encoding or "").lower().startswith("utf")
@@ -82,6 +97,8 @@ def _write(ranking: Ranking) -> None:
     for row in ranking.ranking:
         table.add_row(*_cells(row), interval_bar(row, scale, plain=plain), *_doubts(row))
     console.print(table)
+    for each in ranking.not_scored:
+        line(f"not scored: {each.module.ref}: {each.reason}")
     line(decision_text(ranking))
     line(f"by {ranking.rank_by}, seed {ranking.seed}, {len(ranking.classes)} classes, data {ranking.data}")
 

@@ -12,6 +12,7 @@ from kernel_methods.kernels import Activation, ObjectiveName, Pooling
 from registry.architectures.specs import FamilyName
 from registry.names import Digest
 from registry.recipes import OptimiserSpec, OutputSpec, TaskSpec, TrainingRecipe
+from registry.wrong_values import told
 
 RECIPE, OPTIMISER, OUTPUT = TrainingRecipe.model_fields, OptimiserSpec.model_fields, OutputSpec.model_fields
 
@@ -86,7 +87,7 @@ class RecipeOptions(ZooOptions):
             )
         except ValidationError as error:
             raise typer.BadParameter(
-                "; ".join(_told(fault["loc"], fault["msg"]) for fault in error.errors())
+                "; ".join(told(wrong, _option(wrong["loc"])) for wrong in error.errors())
             ) from error
 
     def _output(self) -> OutputSpec | None:
@@ -96,7 +97,7 @@ class RecipeOptions(ZooOptions):
         return OutputSpec.model_validate({"labels_per_class": self.labels_per_class, "epochs": self.output_epochs})
 
 
-def _told(place: tuple[int | str, ...], message: str) -> str:
-    """One fault of a recipe, under the option's name."""
+def _option(place: tuple[int | str, ...]) -> str:
+    """The option that a place in a recipe comes from."""
     name = "-".join(str(part) for part in place).replace("_", "-")
-    return f"--{name}: {message}" if name else message
+    return f"--{name}" if name else "the recipe"

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from client.cli.options import ZooOptions, opened, takes
-from client.cli.output import answers, line, plain_table, write_json
+from client.cli.options import ZooOptions, opened, takes, tensor_type, word
+from client.cli.output import answers, line, plain_table, type_text, write_json
 from registry.manifest import Role
 from registry.records import ModuleSearch, Page, PublishedModule
 
@@ -23,9 +23,7 @@ class SearchOptions(ZooOptions):
     namespace: Annotated[str | None, typer.Option(help="Only this namespace.")] = None
     task: Annotated[str | None, typer.Option(help="Only modules trained on this task or class.")] = None
     tag: Annotated[str | None, typer.Option(help="Only modules with this tag.")] = None
-    takes: Annotated[str | None, typer.Option(help="Only modules that take this, such as 'float32 (3, 32, 32)'.")] = (
-        None
-    )
+    takes: Annotated[str | None, typer.Option(help="Only modules that take this, such as 'float32[3,32,32]'.")] = None
     gives: Annotated[str | None, typer.Option(help="Only modules that give this.")] = None
     sort: Annotated[Sort, typer.Option(help="Order of the results.")] = "-published_at"
     limit: Annotated[int, typer.Option(min=1, help="At most so many results.")] = 50
@@ -35,11 +33,11 @@ class SearchOptions(ZooOptions):
         """The search as the zoo takes it."""
         return ModuleSearch(
             role=self.role,
-            namespace=self.namespace,
+            namespace=None if self.namespace is None else word(self.namespace, what="namespace"),
             task=self.task,
             tag=self.tag,
-            takes=self.takes,
-            gives=self.gives,
+            takes=tensor_type(self.takes, option="--takes"),
+            gives=tensor_type(self.gives, option="--gives"),
             q=self.query,
             sort=self.sort,
         )
@@ -48,8 +46,9 @@ class SearchOptions(ZooOptions):
 @takes(SearchOptions)
 def search(options: SearchOptions) -> None:
     """Search the modules of the zoo."""
+    fields = options.fields
     with opened(options) as zoo:
-        found = zoo.modules.every(options.fields, page_size=min(200, options.limit + 1))
+        found = zoo.modules.every(fields, page_size=min(200, options.limit + 1))
         modules = tuple(islice(found, options.limit + 1))
     shown, more = modules[: options.limit], len(modules) > options.limit
     if options.json:
@@ -69,8 +68,8 @@ def _write_table(modules: tuple[PublishedModule, ...]) -> None:
         table.add_row(
             module.ref,
             module.role,
-            str(module.takes),
-            str(module.gives),
+            type_text(module.takes),
+            type_text(module.gives),
             trained_on(module),
             f"{module.size_bytes / 1e6:.2f} MB",
             " ".join(module.tags),

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
 import httpx
 import typer
 
-from client.cli.options import takes
+from client.cli.options import takes, wrong_use
 from client.cli.output import line, note, write_json
 from client.cli.work import has_torch, worker_command
 from registry.errors import ConflictError, JobFailedError, SettingsError
@@ -25,6 +26,7 @@ from registry.settings import Settings
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 LOOK_SECONDS = 0.2
+HOME_REMEDY = "set ZOO_HOME to a folder that you may write"
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 Handler = Callable[[int, FrameType | None], object] | int | None
@@ -55,8 +57,10 @@ def serve(options: ServeOptions) -> None:
 
     When one of the two ends by itself, the other is stopped too.
     """
-    settings = _settings(options)
-    settings.check_service()
+    with wrong_use():
+        settings = _settings(options)
+        settings.check_service()
+        check_home(settings.home)
     worker = options.worker and has_torch()
     if options.worker and not worker:
         note("torch is not installed, so there is no local worker: nothing is trained or scored until a worker")
@@ -91,6 +95,17 @@ def free_port(host: str, port: int) -> int:
         except OSError as error:
             raise ConflictError(f"cannot listen on {host} port {port} ({error}); choose another --port") from error
         return int(probe.getsockname()[1])
+
+
+def check_home(home: Path) -> None:
+    """Make the folder of everything local. Raises SettingsError where it cannot be made, or not be written."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise SettingsError(f"ZOO_HOME: the folder {home} cannot be made ({reason}); {HOME_REMEDY}") from error
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise SettingsError(f"ZOO_HOME: the folder {home} may not be written; {HOME_REMEDY}")
 
 
 def local_url(settings: Settings) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from client.cli.options import ZooOptions, address, secret, takes
+from client.cli.options import ZooOptions, opened, secret, takes
 from registry.errors import SettingsError
 
 
@@ -22,12 +22,14 @@ class WorkOptions(ZooOptions):
 @takes(WorkOptions)
 def work(options: WorkOptions) -> None:
     """Run a worker that trains, scores and predicts for a zoo, until it is interrupted."""
-    require_torch()
     token = secret(options)
+    with opened(options) as zoo:
+        url = zoo.url
     if token is not None:
         os.environ["ZOO_TOKEN"] = token
+    require_torch()
     sys.stdout.flush()
-    os.execv(sys.executable, worker_command(address(options), name=options.name))
+    os.execv(sys.executable, worker_command(url, name=options.name))
 
 
 def worker_command(url: str, *, name: str | None = None) -> list[str]:

@@ -96,6 +96,26 @@ def test_bytes_with_another_digest_are_refused_and_not_kept(zoo_of: ZooOf, cache
     assert [path for path in cache.rglob("*") if path.is_file()] == []
 
 
+def test_a_download_elsewhere_leaves_nothing_in_the_cache(zoo_of: ZooOf, cache: Path, tmp_path: Path) -> None:
+    service = BreakingService(100)
+    path = zoo_of(service).blobs.download(DIGEST, to=tmp_path / "borrowed")
+    assert path.is_relative_to(tmp_path / "borrowed")
+    assert path.read_bytes() == DATA
+    assert service.asked == [None, "bytes=100-"]
+    assert not cache.exists()
+
+
+def test_a_download_elsewhere_does_not_take_the_file_of_the_cache(zoo_of: ZooOf, tmp_path: Path) -> None:
+    zoo = zoo_of(BreakingService())
+    assert zoo.blobs.fetch(DIGEST) != zoo.blobs.download(DIGEST, to=tmp_path / "borrowed")
+
+
+def test_wrong_bytes_are_refused_elsewhere_too(zoo_of: ZooOf, tmp_path: Path) -> None:
+    with pytest.raises(WrongDigestError, match=DIGEST):
+        zoo_of(BreakingService(data=b"other bytes")).blobs.download(DIGEST, to=tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 def test_what_is_in_the_cache_is_not_asked_for_again(zoo_of: ZooOf) -> None:
     service = BreakingService()
     zoo = zoo_of(service)

@@ -62,6 +62,15 @@ def test_the_table_names_every_module(files, monkeypatch, capsys):
     assert all(f"network-{ending}" in told for ending in ("input", "hidden-1", "output"))
 
 
+def test_a_table_that_is_piped_is_not_cut(files, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    long = "a-name-of-fifty-characters-is-what-people-do-write"
+    assert run(files, monkeypatch, "--name", long) == 0
+    told = capsys.readouterr().out
+    assert all(f"{long}-{ending}" in told for ending in ("input", "hidden-1", "output"))
+    assert all(heading in told for heading in ("objective", "alignment", "centred", "accuracy", "seconds"))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

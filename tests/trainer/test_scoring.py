@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from registry.errors import JobFailedError
 from registry.names import Digest
 from registry.networks.build import load
 from registry.recipes import OutputSpec, TaskSpec
-from registry.work import ScoreWork
+from registry.work import ModuleFailure, ScoreWork
 from tests.trainer.examples import DIGITS, digits, ignore, never, recipe
 from trainer.data import normalise
 from trainer.devices import choose_placement
@@ -54,7 +56,7 @@ def task() -> LabelledImages:
     return LabelledImages(data.images, data.labels, data.names)
 
 
-def run(wanted: ScoreWork, modules: dict[Digest, LoadedModule]) -> list[ScoredModule]:
+def run(wanted: ScoreWork, modules: dict[Digest, LoadedModule]) -> list[ScoredModule | ModuleFailure]:
     tracker = Tracker(total=1, report=ignore, should_stop=never)
     return list(score(wanted, task(), modules, placement=CPU, tracker=tracker))
 
@@ -96,28 +98,61 @@ def test_chains_scored_apart_have_the_statistics_of_those_scored_together(module
     assert [one.packed for one in together] == [one.packed for one in apart]
 
 
-def test_shards_are_disjoint_and_each_has_every_class():
+def any_chain() -> tuple[tuple[Digest, ...], ...]:
+    return ((Digest("sha256:" + "0" * 64),),)
+
+
+def test_shards_are_disjoint_and_of_one_size():
     labels = task().labels
-    shards = deal(labels, work((("sha256:" + "0" * 64,),), examples=40, shards=10))
+    shards = deal(labels, work(any_chain(), examples=40, shards=10))
     assert len({int(row) for shard in shards for row in shard}) == 40
     assert [len(shard) for shard in shards] == [4] * 10
-    assert all(len(np.unique(labels[shard])) >= 3 for shard in shards)
+
+
+def test_shards_repeat_with_their_seed_and_change_with_it():
+    labels = task().labels
+    one, same, other = (deal(labels, work(any_chain(), seed=seed)) for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_the_classes_of_a_shard_vary_as_in_a_random_part():
+    labels = np.repeat([0, 1], [90, 10])
+    dealt = (deal(labels, work(any_chain(), seed=seed, examples=100, shards=10)) for seed in range(300))
+    rare = [int(labels[shard].sum()) for shards in dealt for shard in shards]
+    hypergeometric = 10 * 0.1 * 0.9 * (100 - 10) / (100 - 1)
+    assert np.mean(rare) == pytest.approx(1)
+    assert np.var(rare) == pytest.approx(hypergeometric, rel=0.15)
 
 
 def test_a_few_examples_make_fewer_shards_of_at_least_two():
-    shards = deal(np.array([0, 0, 0, 1, 1]), work((("sha256:" + "0" * 64,),), shards=10))
+    shards = deal(np.array([0, 0, 0, 1, 1]), work(any_chain(), shards=10))
     assert [len(shard) for shard in shards] == [3, 2]
 
 
 def test_too_few_examples_are_told():
     with pytest.raises(JobFailedError, match="the task has 3 examples, a score needs at least 4"):
-        deal(np.array([0, 1, 1]), work((("sha256:" + "0" * 64,),)))
+        deal(np.array([0, 1, 1]), work(any_chain()))
 
 
-def test_an_output_module_cannot_be_scored(modules, network):
-    chain = tuple(module.digest for module in network.modules)
-    with pytest.raises(JobFailedError, match="has no feature map"):
-        run(work((chain,)), modules)
+def overflowing(module: LoadedModule, *, factor: float) -> LoadedModule:
+    """The same module with finite weights that make its outputs too large."""
+    network = copy.deepcopy(module.network)
+    for tensor in network.state_dict().values():
+        tensor.mul_(factor)
+    return LoadedModule(module.manifest, network)
+
+
+@pytest.mark.parametrize("factor", [1e38, 1e25], ids=["infinite-outputs", "infinite-norm"])
+def test_a_module_whose_outputs_overflow_fails_alone(modules, chains, factor):
+    bad = Digest("sha256:" + "b" * 64)
+    first, (_, second) = chains
+    together = {**modules, bad: overflowing(modules[second], factor=factor)}
+    failed, *sound = run(work(((*first, bad), *chains)), together)
+    assert isinstance(failed, ModuleFailure)
+    assert failed.module == bad
+    assert "not finite, or too large" in failed.reason
+    assert [one.packed for one in sound] == [one.packed for one in run(work(chains), modules)]
 
 
 def test_scoring_stops_when_told_to(modules, chains):

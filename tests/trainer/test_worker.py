@@ -17,6 +17,7 @@ from client.zoo import Zoo
 from registry.errors import UnauthenticatedError
 from registry.manifest import Role
 from registry.rankings import RankingQuestion, ReusabilityQuestion
+from registry.recipes import OutputSpec
 from registry.records import Dataset, Job, JobStatus, ModuleSearch
 from tests.api.serving import Service, serving
 from tests.trainer.examples import digit_arrays
@@ -80,6 +81,7 @@ def test_a_training_job_publishes_its_modules_and_their_pipeline(zoo, trained):
     pipeline = zoo.pipelines.show(trained.result.pipeline_id)
     assert [module.role for module in pipeline.modules] == [Role.INPUT, Role.HIDDEN, Role.OUTPUT]
     assert pipeline.labels == ("low", "high")
+    assert (pipeline.name, trained.result.pipeline) == ("low-high", "low-high")
 
 
 def test_the_last_progress_is_the_end_of_the_run(trained):
@@ -113,10 +115,11 @@ def test_a_worker_scores_every_depth_of_a_network(zoo, url, dataset, trained, tm
 
 def test_a_job_that_cannot_be_done_fails_with_one_sentence(zoo, url, dataset, tmp_path):
     with working(url, tmp_path / "cache"):
-        job = zoo.jobs.submit("bob/too-many", digits_recipe(dataset.digest, modules=9))
+        wanted = digits_recipe(dataset.digest, epochs=1, output=OutputSpec(labels_per_class=58))
+        job = zoo.jobs.submit("bob/too-many", wanted)
         failed = wait_for(lambda: zoo.jobs.show(job.id), lambda seen: seen.status.ended)
     assert failed.status is JobStatus.FAILED
-    assert "not 9" in failed.error
+    assert "the recipe asks for 58 labels of each class" in failed.error
     assert published(zoo, "bob") == []
 
 
@@ -140,7 +143,7 @@ def worker_process(url: str, home: Path) -> subprocess.Popen[bytes]:
 def test_the_job_of_a_worker_that_was_killed_is_done_by_another_and_published_once(zoo, url, dataset, tmp_path):
     process = worker_process(url, tmp_path / "home")
     try:
-        job = zoo.jobs.submit("kit/killed", digits_recipe(dataset.digest, epochs=200))
+        job = zoo.jobs.submit("kit/killed", digits_recipe(dataset.digest, epochs=600))
         wait_for(lambda: zoo.jobs.show(job.id), lambda seen: (seen.progress.epoch or 0) > 1)
     finally:
         process.kill()
@@ -153,6 +156,37 @@ def test_the_job_of_a_worker_that_was_killed_is_done_by_another_and_published_on
     assert claimed - died < LEASE_SECONDS + 5
     assert done.status is JobStatus.DONE
     assert published(zoo, "kit") == ["kit/killed-input@1", "kit/killed-output@1"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_told_to_end_gives_its_job_back_at_once(zoo, url, dataset, tmp_path, number):
+    process = worker_process(url, tmp_path / "home")
+    try:
+        job = zoo.jobs.submit("liz/released", digits_recipe(dataset.digest, epochs=10_000))
+        wait_for(lambda: zoo.jobs.show(job.id), lambda seen: (seen.progress.epoch or 0) > 1)
+        process.send_signal(number)
+        back = wait_for(lambda: zoo.jobs.show(job.id), lambda seen: seen.status is JobStatus.QUEUED, seconds=10)
+        assert (back.attempt, back.releases, back.worker) == (1, 1, None)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
+        zoo.jobs.cancel(job.id)
+
+
+def test_a_job_whose_lane_does_not_listen_is_given_back_for_it(zoo, url, dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainer.worker.PARTING_SECONDS", 0.2)
+    hear = threading.Event()
+    monkeypatch.setattr("trainer.duties.read_training_data", lambda *_: hear.wait(30))
+    with working(url, tmp_path / "cache") as worker:
+        job = zoo.jobs.submit("liz/deaf", digits_recipe(dataset.digest))
+        wait_for(lambda: zoo.jobs.show(job.id), lambda seen: seen.status is JobStatus.RUNNING)
+        worker.stop.set()
+        back = wait_for(lambda: zoo.jobs.show(job.id), lambda seen: seen.status is JobStatus.QUEUED, seconds=10)
+        assert (back.attempt, back.releases) == (1, 1)
+        zoo.jobs.cancel(job.id)
+        hear.set()
+        wait_for(lambda: zoo.jobs.show(job.id), lambda _: not any(lane.busy for lane in worker.lanes))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

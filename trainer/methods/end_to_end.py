@@ -6,12 +6,12 @@ from dataclasses import replace
 from torch import nn
 
 from registry.manifest import Metric
+from registry.training_plan import PlannedOutput
 from trainer.data import batch_count
 from trainer.inputs import Inputs, above, freeze
 from trainer.measure import measure_hidden, measure_output
 from trainer.optimisation import Ascent, ParameterGroup
 from trainer.output import log_likelihood, output_spec, train_output
-from trainer.plan import PlannedOutput
 from trainer.workbench import Trained, Workbench
 
 STAGE = "whole network"

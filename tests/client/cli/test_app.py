@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,17 @@ def test_a_command_says_of_itself_what_the_help_says_of_it(command: Command) -> 
         (["train", __file__, "--name", "ada/digits", "--submit", "--baseline"], "--submit"),
         (["search", "--limit", "0"], "--limit"),
         (["serve", "--port", "70000"], "65535"),
+        (["serve", "--host", "0.0.0.0"], "ZOO_TOKEN"),
+        (["search", "--takes", "float32 (1, 8, 8)"], "write it as float32[1,8,8]"),
+        (["search", "--gives", "wide"], "write it as float32[1,8,8]"),
+        (["search", "--namespace", "Bad Name"], "Bad Name"),
+        (["search", "--url", "garbage"], "'garbage' is not a zoo's address"),
+        (["work", "--url", "garbage"], "'garbage' is not a zoo's address"),
+        (["login", "--url", "garbage", "--token", "x"], "'garbage' is not a zoo's address"),
+        (["compose", "pair", "ada/digits@1"], "two modules or more, got 'ada/digits@1' only"),
+        (["compose", "Bad Name", "ada/a@1", "ada/b@1"], "Bad Name"),
+        (["show", "ada/digits@0"], "there is no version 0; versions are 1 and up"),
+        (["train", __file__, "--name", "ada/digits", "--epochs", "0"], "got 0"),
     ],
 )
 def test_wrong_use_is_told_and_ends_with_2(arguments: list[str], told: str, nowhere: str) -> None:
@@ -93,11 +105,28 @@ def test_a_failure_with_json_is_a_problem_on_stderr(nowhere: str, capsys: pytest
     assert nowhere in problem["detail"]
 
 
-def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("ZOO_PORT", "many")
-    with pytest.raises(SystemExit, match="1"):
-        main(["search"])
-    assert "ZOO_PORT" in capsys.readouterr().err
+@pytest.mark.parametrize("command", ["search", "serve", "work", "login"])
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [("ZOO_PORT", "many", "ZOO_PORT must be a whole number, got 'many'"), ("ZOO_HOME", "/a?b", "ZOO_HOME")],
+)
+def test_a_wrong_setting_is_wrong_use_and_named(
+    monkeypatch: pytest.MonkeyPatch, command: str, setting: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(setting, value)
+    code, text = run(command)
+    assert (code, told in text) == (2, True), text
+
+
+def test_a_home_that_cannot_be_made_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_HOME", f"{__file__}/nope")
+    code, text = run("serve", "--port", "0")
+    assert code == 2
+    assert "set ZOO_HOME to a folder that you may write" in text
+
+
+def test_the_version_is_told() -> None:
+    assert run("--version") == (0, f"zoo {version('module-zoo')}")
 
 
 def test_the_help_imports_no_heavy_package() -> None:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from client.cli.rank import write_ranking
 from client.cli.scores import BAR_WIDTH, bar_scale, decision_text, interval_bar
 from registry.manifest import Preprocessing
-from registry.rankings import Decision, RankedModule, Ranking, RankingRow
+from registry.rankings import Decision, NotScored, RankedModule, Ranking, RankingRow
 from tests.builders import digest_of
 
 
@@ -44,6 +45,15 @@ def ranking(decision: Decision, rows: Sequence[RankingRow]) -> Ranking:
         candidates=len(rows),
         ranking=tuple(rows),
     )
+
+
+def test_candidates_that_were_not_scored_stand_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    left_out = NotScored(module=RankedModule(ref="ada/narrow@1", digest=digest_of(1)), reason="it has no feature map")
+    undefined = row(1, 0.6).model_copy(update={"panel": {"centred_alignment": 0.6, "raw": None}})
+    write_ranking(ranking("ranked", [undefined]).model_copy(update={"not_scored": (left_out,)}))
+    lines = capsys.readouterr().out.splitlines()
+    assert "ada/m1-0.6@1" in lines[1]
+    assert lines[2] == "not scored: ada/narrow@1: it has no feature map"
 
 
 def test_a_bar_shows_score_interval_and_chance_on_one_scale() -> None:
