@@ -1,12 +1,13 @@
 """Start the service: ``python -m api``; all settings come from ``ZOO_*`` variables."""
 
 import sys
+from pathlib import Path
 
 import uvicorn
 
 from api.asgi import application
 from api.logs import configure_logs
-from registry.errors import ZooError
+from registry.errors import SettingsError, ZooError
 from registry.settings import Settings
 
 SHUTDOWN_SECONDS = 5
@@ -18,6 +19,7 @@ def main() -> int:
     configure_logs()
     try:
         settings = Settings.load()
+        check_home(settings.home)
         app = application(settings)
     except (ZooError, OSError) as error:
         sys.stderr.write(f"the service cannot start: {error}\n")
@@ -34,6 +36,17 @@ def main() -> int:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     return 0
+
+
+def check_home(home: Path) -> None:
+    """Make the folder of everything local. Raises SettingsError where that cannot be."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise SettingsError(
+            f"ZOO_HOME: the folder {home} cannot be made ({reason}); set ZOO_HOME to a folder that may be written"
+        ) from error
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ It gives the request an id, lets it in or not, bounds its body, answers HEAD as 
 and turns whatever nobody expected into a problem without a stack trace.
 """
 
+import asyncio
 import re
 import secrets
 import time
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.access import Caller, check_access
 from api.metrics import Metrics
 from api.problems import framework_problem, problem_of, respond
-from registry.errors import TooLargeError, ZooError
+from registry.errors import BusyError, TooLargeError, ZooError
 from registry.settings import Settings
 
 log = structlog.get_logger()
@@ -25,7 +26,7 @@ log = structlog.get_logger()
 REQUEST_ID = "zoo.request_id"
 BODY_LIMIT = "zoo.body_limit_bytes"
 HEAD = "zoo.head"
-SANE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 RESULT_PATH = re.compile(r"/jobs/[0-9]+/finish")
 RESULT_LIMIT_FACTOR = 64
 """What a worker brings back holds a line for each image, so it may be so much larger than other JSON."""
@@ -77,6 +78,8 @@ class Door:
             exchange.status = exchange.status or 499
         except ZooError as error:
             await self._refuse(exchange, receive, answer, problem=error)
+        except asyncio.CancelledError:
+            await self._stop(exchange, receive, answer)
         except Exception:
             log.exception("request failed", method=scope["method"], path=scope["path"])
             if exchange.status:
@@ -90,6 +93,18 @@ class Door:
         if exchange.status:
             raise problem
         response = respond(problem_of(problem), exchange.request_id)
+        await response(exchange.scope, receive, answer)
+
+    async def _stop(self, exchange: _Exchange, receive: Receive, answer: "_Answer") -> None:
+        """Answer for a request that is cut short because the service ends; one that is answered in part breaks off.
+
+        Nobody above waits for the cancellation: the server only wants the request to end.
+        """
+        log.warning("request cut short, the service ends", path=exchange.scope["path"][:500])
+        if exchange.status:
+            return
+        problem = problem_of(BusyError("the service is ending; send the request again once it is back"))
+        response = respond(problem, exchange.request_id, headers={"Connection": "close"})
         await response(exchange.scope, receive, answer)
 
     def _note(self, exchange: _Exchange) -> None:

@@ -44,6 +44,13 @@ class Guests:
         with self._lock:
             self._leave(digest)
 
+    def tidy(self, digest: Digest) -> None:
+        """Delete bytes that nothing refers to any more; those that a request needs, when its last holder leaves."""
+        with self._lock:
+            self._stays.discard(digest)
+            if not self._holders[digest]:
+                self._zoo.keeper.discard(digest)
+
     def hold_for(self, job: Job, digest: Digest) -> None:
         """Hold a job's images, which are there, until the job ends."""
         with self._lock:
@@ -64,7 +71,7 @@ class Guests:
             return
         with self._lock:
             if not self._holders[job.work.images]:
-                self._zoo.modules.discard(job.work.images)
+                self._zoo.keeper.discard(job.work.images)
 
     def _leave(self, digest: Digest) -> None:
         self._holders[digest] -= 1
@@ -72,7 +79,7 @@ class Guests:
             return
         del self._holders[digest]
         if digest not in self._stays:
-            self._zoo.modules.discard(digest)
+            self._zoo.keeper.discard(digest)
         self._stays.discard(digest)
 
     def _is_there(self, digest: Digest) -> bool:

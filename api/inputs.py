@@ -13,7 +13,7 @@ from api.guests import Guests
 from api.metrics import Metrics
 from api.uploads import Desk
 from api.waiting import WaitingRoom
-from registry.errors import Fault, InvalidInputError, InvalidNameError
+from registry.errors import Fault, InvalidInputError, InvalidNameError, NotFoundError
 from registry.names import ModuleName, ModuleRef, Selector, parse_word
 from registry.zoo import Zoo
 
@@ -84,16 +84,16 @@ TheModule = Annotated[ModuleName, Depends(module_name)]
 
 
 def module_ref(module: TheModule, ref: str) -> ModuleRef:
-    """The version that a path names: by number, digest or alias. Raises InvalidNameError."""
-    return ModuleRef(module, Selector.parse(ref))
+    """The version that a path names: by number, digest or alias. Raises InvalidNameError, NotFoundError."""
+    return ModuleRef(module, _selector(ref))
 
 
 TheRef = Annotated[ModuleRef, Depends(module_ref)]
 
 
 def version_number(ref: str) -> int:
-    """The version of a path that must name it by number. Raises InvalidNameError."""
-    version = Selector.parse(ref).version
+    """The version of a path that must name it by number. Raises InvalidNameError, NotFoundError."""
+    version = _selector(ref).version
     if version is None:
         raise InvalidNameError(f"{ref[:200]!r} is not the number of a version; this request needs one")
     return version
@@ -102,12 +102,22 @@ def version_number(ref: str) -> int:
 TheVersion = Annotated[int, Depends(version_number)]
 
 
+def _selector(ref: str) -> Selector:
+    """Which version is meant. Raises NotFoundError for a number that no version can have."""
+    try:
+        return Selector.parse(ref)
+    except InvalidNameError as error:
+        if ref.isascii() and ref.isdigit():
+            raise NotFoundError(error.detail) from error
+        raise
+
+
 def parse_json(text: bytes | str, model: type[Model]) -> Model:
     """JSON text as a model. Raises RequestValidationError, as the framework does for bodies that it reads itself."""
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        wrong = error.errors(include_url=False, include_input=False)
+        wrong = error.errors(include_url=False)
         placed = [{**each, "loc": ("body", *each["loc"])} for each in wrong]
         raise RequestValidationError(placed, body=_parsed(text)) from error
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from registry.errors import BusyError, InvalidInputError, UnauthenticatedError, ZooError
 from registry.frozen import Frozen
+from registry.wrong_values import told
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
@@ -28,6 +29,9 @@ FRAMEWORK_CODES = {
     500: "internal_error",
 }
 """Stable codes of errors that no rule of the zoo raises."""
+
+OTHER_CODE = "http_error"
+"""The code of every other status."""
 
 
 class ProblemFault(Frozen):
@@ -69,7 +73,7 @@ def problem_of(error: ZooError) -> Problem:
 
 def framework_problem(status: int, detail: str) -> Problem:
     """A problem that no rule of the zoo raises: an unknown path, a wrong method, an unexpected error."""
-    code = FRAMEWORK_CODES.get(status, "http_error")
+    code = FRAMEWORK_CODES.get(status, OTHER_CODE)
     title = HTTPStatus(status).phrase
     return Problem(type=f"/errors/{code}", title=title, status=status, detail=detail, code=code, request_id="")
 
@@ -126,21 +130,22 @@ def _validation_error(request: Request, error: Exception) -> Response:
     faults = tuple(_faults(error))
     first = faults[0]
     more = f" (and {len(faults) - 1} more, see errors)" if len(faults) > 1 else ""
-    detail = f"the request is not valid: {first.pointer or 'the body'}: {first.detail}{more}"
+    detail = f"the request is not valid: {first.detail}{more}"
     problem = problem_of(InvalidInputError(detail)).model_copy(update={"errors": faults[:FAULTS_TOLD]})
     return respond(problem, request_id_of(request))
 
 
 def _faults(error: RequestValidationError) -> Iterator[ProblemFault]:
-    """Each wrong field, without what was sent for it."""
+    """Each wrong field, and what was sent for it."""
     for wrong in error.errors():
         place, *steps = wrong["loc"]
         if place == "body":
-            pointer = "".join(f"/{_escaped(step)}" for step in _existing(steps, error.body))
+            path = "/".join(_escaped(step) for step in _existing(steps, error.body))
+            pointer = f"/{path}" if path else ""
         else:
-            pointer = f"/{place}/" + "/".join(_escaped(step) for step in steps)
-        detail = str(wrong.get("ctx", {}).get("error") or wrong["msg"])
-        yield ProblemFault(pointer=pointer, detail=detail, code=str(wrong["type"]))
+            path = "/".join(_escaped(step) for step in steps)
+            pointer = f"/{place}/{path}"
+        yield ProblemFault(pointer=pointer, detail=told(wrong, path or "the body"), code=str(wrong["type"]))
 
 
 def _existing(steps: Sequence[str | int], body: object) -> Iterator[str | int]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from api.app import create_app
+from api.problems import FRAMEWORK_CODES, OTHER_CODE
 from client.cli.app import COMMANDS
 from registry import errors
 from registry.rankings import RankingRow
@@ -37,6 +38,11 @@ def test_every_error_is_documented_with_its_status() -> None:
     documented = set(re.findall(r"^\| `([a-z_]+)` \| (\d+) \|", text("docs/errors.md"), flags=re.MULTILINE))
     every = [each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, errors.ZooError)]
     assert {(each.code, str(each.status)) for each in every} <= documented
+
+
+def test_every_code_of_the_framework_is_documented() -> None:
+    documented = set(re.findall(r"^\| `([a-z_]+)` \| (\d+|other) \|", text("docs/errors.md"), flags=re.MULTILINE))
+    assert {(code, str(status)) for status, code in FRAMEWORK_CODES.items()} | {(OTHER_CODE, "other")} <= documented
 
 
 def test_every_route_is_documented_and_every_documented_route_is_there(tmp_path: Path) -> None:

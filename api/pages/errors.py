@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.pages.rendering import error_page
-from registry.errors import Fault, InvalidInputError, ZooError
+from registry.errors import InvalidInputError, ZooError
+from registry.wrong_values import told
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -39,6 +40,5 @@ class PageRoute(APIRoute):
 
 def _invalid(error: RequestValidationError) -> InvalidInputError:
     """The fields that the framework refused."""
-    faults = tuple(Fault(str(wrong["loc"][-1]), str(wrong["msg"])) for wrong in error.errors())
-    told = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults)
-    return InvalidInputError(f"the address or the form is not valid: {told}; go back and correct it")
+    listed = "; ".join(told(wrong, str(wrong["loc"][-1])) for wrong in error.errors())
+    return InvalidInputError(f"the address or the form is not valid: {listed}; go back and correct it")

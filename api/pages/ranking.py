@@ -18,9 +18,10 @@ from api.pages.views import QueryView, ranking_view
 from api.pages.visitors import check_visitor, remember
 from api.plots import PictureFormat, draw_ranking
 from api.uploads import begin_stream, in_thread
-from registry.errors import Fault, InvalidInputError, NotFoundError, ZooError
+from registry.errors import InvalidInputError, NotFoundError, ZooError
 from registry.names import Digest
 from registry.rankings import SCORES, Ranking, RankingOptions, RankingQuestion
+from registry.wrong_values import told
 from registry.zoo import Zoo
 
 FIELDS_LIMIT_BYTES = 64 * 1024
@@ -123,9 +124,8 @@ def _asked(form: FormData) -> Asked:
     try:
         options = RankingOptions.model_validate(fields)
     except ValidationError as error:
-        faults = tuple(Fault(str(wrong["loc"][0]), wrong["msg"]) for wrong in error.errors())
-        told = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults)
-        raise InvalidInputError(f"the options are not valid: {told}", faults=faults) from error
+        listed = "; ".join(told(wrong, str(wrong["loc"][0])) for wrong in error.errors())
+        raise InvalidInputError(f"the options are not valid: {listed}") from error
     return Asked(options, leave_out_broken=form.get("leave_out_broken") == "true")
 
 
@@ -146,7 +146,7 @@ def _leading_to(request: Request, address: str) -> Response:
 
 def _query_view(zoo: Zoo, query_id: str) -> QueryView:
     """How far a ranking is, with what is known of it. Raises NotFoundError."""
-    state = zoo.reusability.state(query_id, owner=OWNER)
+    state = zoo.queries.state(query_id, owner=OWNER)
     if state.kind != "ranking":
         raise NotFoundError(f"{query_id} is no ranking; GET /queries/{query_id} tells of it")
     ranking = state.answer if isinstance(state.answer, Ranking) else state.partial
@@ -159,7 +159,7 @@ def _query_view(zoo: Zoo, query_id: str) -> QueryView:
 def _answer(request: Request, zoo: Zoo, query_id: str) -> Ranking:
     """A finished ranking. Raises NotFoundError, UnauthenticatedError."""
     check_visitor(request, zoo.settings.token)
-    state = zoo.reusability.state(query_id, owner=OWNER)
+    state = zoo.queries.state(query_id, owner=OWNER)
     if not isinstance(state.answer, Ranking):
         raise NotFoundError(f"{query_id} has no ranking yet; GET /rank/{query_id} shows how far it is")
     return state.answer

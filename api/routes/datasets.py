@@ -73,6 +73,6 @@ def show_dataset(digest: str, zoo: TheZoo) -> Response:
     operation_id="remove_dataset",
     responses=refusals(InvalidNameError, NotFoundError),
 )
-def remove_dataset(digest: str, zoo: TheZoo) -> None:
+def remove_dataset(digest: str, services: TheServices) -> None:
     """Remove a dataset with its bytes, tasks, statistics and scores."""
-    zoo.datasets.remove(parse_digest(digest), owner=OWNER)
+    services.zoo.datasets.remove(parse_digest(digest), owner=OWNER, discard=services.guests.tidy)

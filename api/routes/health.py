@@ -8,7 +8,7 @@ from starlette.responses import Response
 from api.answers import answer
 from api.inputs import TheServices, TheZoo
 from api.openapi import refusals
-from api.problems import FRAMEWORK_CODES, framework_problem
+from api.problems import FRAMEWORK_CODES, OTHER_CODE, framework_problem
 from registry.errors import BusyError, NotFoundError, ZooError
 from registry.frozen import Frozen
 from registry.records import Page
@@ -25,10 +25,10 @@ class Health(Frozen):
 
 
 class ErrorMeaning(Frozen):
-    """One kind of problem: its stable code, its status, what it means."""
+    """One kind of problem: its stable code, its status where it has one alone, what it means."""
 
     code: str
-    status: int
+    status: int | None
     title: str
     meaning: str
 
@@ -88,6 +88,9 @@ def _meanings() -> Iterator[ErrorMeaning]:
         if code not in known:
             title = framework_problem(status, "").title
             yield ErrorMeaning(code=code, status=status, title=title, meaning=f"{title}.")
+    yield ErrorMeaning(
+        code=OTHER_CODE, status=None, title="Another HTTP error", meaning="A status that has no code of its own."
+    )
 
 
 def _tree(root: type[ZooError]) -> Iterator[type[ZooError]]:

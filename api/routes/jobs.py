@@ -1,4 +1,4 @@
-"""Jobs over HTTP: whoever wants training submits and follows them; workers claim, renew, finish, fail."""
+"""Jobs over HTTP: whoever wants training submits and follows them; workers claim, renew, finish, fail, release."""
 
 from functools import partial
 from typing import Annotated
@@ -70,6 +70,12 @@ class Failure(Frozen):
 
     attempt: Attempt
     error: Annotated[str, Field(min_length=1)]
+
+
+class Release(Frozen):
+    """A worker that gives a job back, as one does that is told to end."""
+
+    attempt: Attempt
 
 
 @router.post(
@@ -185,3 +191,14 @@ def fail_job(job_id: JobId, body: Failure, services: TheServices) -> Response:
     job = services.zoo.jobs.fail(job_id, attempt=body.attempt, error=body.error)
     services.guests.job_ended(job)
     return answer(job)
+
+
+@router.post(
+    "/jobs/{job_id}/release",
+    response_model=Job,
+    operation_id="release_job",
+    responses=refusals(NotFoundError, LeaseLostError),
+)
+def release_job(job_id: JobId, body: Release, zoo: TheZoo) -> Response:
+    """Give a job back unharmed, for the next worker to claim."""
+    return answer(zoo.jobs.release(job_id, attempt=body.attempt))

@@ -1,8 +1,8 @@
 """Modules over HTTP: publish, search, fetch, yank, delete."""
 
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Annotated
 
@@ -40,8 +40,9 @@ from registry.errors import (
 )
 from registry.frozen import Frozen
 from registry.manifest import ModuleManifest
-from registry.names import Digest, DigestField, ModuleRef
+from registry.names import LATEST, Digest, DigestField, ModuleRef
 from registry.records import Lineage, ModuleOverview, ModulePage, ModuleSearch, PublishedModule, TensorListing
+from registry.zoo import Zoo
 
 router = APIRouter(tags=["modules"])
 
@@ -148,6 +149,21 @@ def manifest_tag(module: PublishedModule) -> str:
     return f"{module.digest};yanked-{hashlib.sha256(module.yanked.encode()).hexdigest()[:16]}"
 
 
+@contextmanager
+def _hidden_versions_named(zoo: Zoo, ref: ModuleRef) -> Iterator[None]:
+    """Raises NotFoundError saying that every version is yanked, where that is why there is no latest one."""
+    try:
+        yield
+    except NotFoundError as error:
+        if ref.selector.alias != LATEST:
+            raise
+        newest = zoo.modules.overview(ref.name).versions[0]
+        raise NotFoundError(
+            f"every version of {ref.name} is yanked, so there is no {LATEST} one; {ref.name}@{newest.version} can "
+            f"still be fetched by its number (yanked because: {newest.yanked})"
+        ) from error
+
+
 @router.get(
     VERSION,
     response_model=PublishedModule,
@@ -159,7 +175,8 @@ def show_version(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
 
     It is revalidated at each use, since a version may be yanked; the entity tag then changes.
     """
-    module = zoo.modules.get(ref)
+    with _hidden_versions_named(zoo, ref):
+        module = zoo.modules.get(ref)
     return tagged(request, module, etag=manifest_tag(module), cache=REVALIDATED)
 
 
@@ -171,7 +188,8 @@ def show_version(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
 )
 def fetch_file(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
     """The bytes of a version; named by number or digest they never change."""
-    module = zoo.modules.get(ref)
+    with _hidden_versions_named(zoo, ref):
+        module = zoo.modules.get(ref)
     content = Content(
         open=partial(zoo.blobs.open, module.digest),
         size_bytes=module.size_bytes,
@@ -196,7 +214,8 @@ def _lifetime(ref: ModuleRef) -> str:
 )
 def list_tensors(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
     """The header of a version's file as JSON: type, shape and place of each tensor."""
-    listing = zoo.modules.tensors(ref)
+    with _hidden_versions_named(zoo, ref):
+        listing = zoo.modules.tensors(ref)
     return tagged(request, listing, etag=f"{listing.digest};tensors", cache=_lifetime(ref))
 
 
@@ -208,7 +227,8 @@ def list_tensors(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
 )
 def show_lineage(ref: TheRef, zoo: TheZoo) -> Response:
     """What a version stands on, nearest first, and what stands on it."""
-    return answer(zoo.modules.lineage(ref))
+    with _hidden_versions_named(zoo, ref):
+        return answer(zoo.modules.lineage(ref))
 
 
 @router.put(

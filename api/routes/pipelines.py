@@ -16,7 +16,7 @@ from api.conditions import not_modified, preference_applied, preferred_wait
 from api.inputs import PAGE, Cursor, Limit, Services, TheServices, TheZoo
 from api.openapi import answers_bytes, raw_body, refusals
 from api.uploads import finally_in_thread, in_thread
-from registry.dataset_file import limits_from, read_examples
+from registry.dataset_file import check_images, limits_from
 from registry.errors import (
     ConflictError,
     InvalidDatasetError,
@@ -154,18 +154,16 @@ async def predict(pipeline: str, request: Request, services: TheServices) -> Res
 def _submit(services: Services, pipeline: str, images: Digest) -> Job:
     """Check the images, so that no worker need, and queue the work. Raises InvalidDatasetError, TooLargeError."""
     zoo = services.zoo
-    check_images(zoo, images)
+    _check_images(zoo, images)
     job = zoo.jobs.submit_prediction(zoo.pipelines.prediction(pipeline, images), owner=OWNER)
     services.guests.hold_for(job, images)
     return job
 
 
-def check_images(zoo: Zoo, images: Digest) -> None:
+def _check_images(zoo: Zoo, images: Digest) -> None:
     """Read and decode every image once. Raises InvalidDatasetError, TooLargeError."""
     with zoo.blobs.open(images) as file:
-        reader = read_examples(file, limits=limits_from(zoo.settings), labelled=False)
-        for _ in reader:
-            pass
+        check_images(file, limits=limits_from(zoo.settings))
 
 
 async def _wait(request: Request, services: Services, job: Job, seconds: float) -> Job | None:

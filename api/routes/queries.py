@@ -30,7 +30,7 @@ router = APIRouter(tags=["queries"])
 )
 async def show_query(query: str, request: Request, services: TheServices) -> Response:
     """How far a query is; its answer once there is one, and until then what is known so far."""
-    state = await in_thread(partial(services.zoo.reusability.state, query, owner=OWNER))
+    state = await in_thread(partial(services.zoo.queries.state, query, owner=OWNER))
     if wanted_picture(request) is not None:
         return await score_answer(request, need_answer(state.answer, query))
     return answer(state, headers={"Vary": "Accept"})
@@ -51,7 +51,7 @@ async def show_query(query: str, request: Request, services: TheServices) -> Res
 async def follow_query(query: str, request: Request, services: TheServices) -> Response:
     """The query as server-sent events, each time it changes, until it has ended."""
     subject: Subject[QueryState] = Subject(
-        look=partial(services.zoo.reusability.state, query, owner=OWNER),
+        look=partial(services.zoo.queries.state, query, owner=OWNER),
         status=lambda state: state.status.value,
         ended=lambda state: state.status is not QueryStatus.RUNNING,
     )
@@ -66,4 +66,4 @@ async def follow_query(query: str, request: Request, services: TheServices) -> R
 )
 def cancel_query(query: str, zoo: TheZoo) -> Response:
     """Stop a query and its jobs; one that has ended stays as it is."""
-    return answer(zoo.reusability.cancel(query, owner=OWNER))
+    return answer(zoo.queries.cancel(query, owner=OWNER))

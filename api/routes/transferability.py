@@ -130,14 +130,14 @@ async def ask_map(request: Request, services: TheServices, parameters: Annotated
 
 async def _answered(request: Request, services: Services, query: str) -> Response:
     """The answer when it comes in time, else 202 with the query. Raises what the query failed with."""
-    settings, reusability = services.zoo.settings, services.zoo.reusability
+    settings, queries = services.zoo.settings, services.zoo.queries
     seconds = preferred_wait(request, default=settings.wait_seconds, limit=settings.wait_limit_seconds)
 
     def look() -> bool | None:
-        return None if reusability.waiting(query, owner=OWNER) else True
+        return None if queries.waiting(query, owner=OWNER) else True
 
     await services.room.wait_for(look, seconds=seconds, request=request)
-    state = await in_thread(partial(reusability.state, query, owner=OWNER))
+    state = await in_thread(partial(queries.state, query, owner=OWNER))
     headers = {"Location": f"/queries/{query}", **preference_applied(request, seconds)}
     if state.status is QueryStatus.RUNNING:
         return answer(state, status=202, headers={**headers, "Retry-After": "1"})
@@ -159,7 +159,7 @@ async def _question_of_form(request: Request, services: Services) -> RankingQues
     async with _form(request, services.zoo) as form:
         options = parse_json(await _options(form, services.zoo.settings.json_limit_bytes), FormOptions)
         async with services.desk.file(_data(form, services.zoo.settings.dataset_limit_bytes)) as received:
-            task = await in_thread(_make_task, services.zoo, received.blob.digest, options.classes)
+            task = await in_thread(_make_task, services, received.blob.digest, options.classes)
     asked = {name: getattr(options, name) for name in RankingOptions.model_fields}
     return RankingQuestion(task=task, **asked)
 
@@ -206,12 +206,13 @@ async def _options(form: FormData, limit_bytes: int) -> bytes | str:
     return text
 
 
-def _make_task(zoo: Zoo, blob: Digest, classes: Classes) -> str:
+def _make_task(services: Services, blob: Digest, classes: Classes) -> str:
     """Keep the dataset and make its task; where the task is wrong, the dataset is not kept for it."""
+    zoo = services.zoo
     added = zoo.datasets.add(blob, owner=OWNER)
     try:
         return zoo.tasks.create(TaskSpec(dataset=blob, classes=classes), owner=OWNER).task.id
     except ZooError:
         if added.created:
-            zoo.datasets.remove(blob, owner=OWNER)
+            zoo.datasets.remove(blob, owner=OWNER, discard=services.guests.tidy)
         raise

@@ -118,6 +118,7 @@ def test_another_attempt_is_refused(http: httpx.Client, job: int) -> None:
         ("PUT", "heartbeat", {"attempt": 2, "progress": {}}),
         ("POST", "finish", {"attempt": 2, "result": result}),
         ("POST", "fail", {"attempt": 2, "error": "x"}),
+        ("POST", "release", {"attempt": 2}),
     ):
         answer = http.request(method, f"/jobs/{job}/{path}", json=body)
         assert (answer.status_code, answer.json()["code"]) == (409, "lease_lost")
@@ -145,6 +146,22 @@ def test_a_failed_job_says_why(http: httpx.Client, job: int) -> None:
     told = http.post(f"/jobs/{job}/fail", json={"attempt": 1, "error": "no memory"}).json()
     assert (told["status"], told["error"]) == ("failed", "no memory")
     assert [name for name, _ in events(http, f"/jobs/{job}/events")] == ["failed"]
+
+
+def test_a_job_that_was_given_back_goes_to_the_next_worker_at_once(http: httpx.Client, job: int) -> None:
+    for attempt in (1, 2, 3, 4, 5):
+        assert claimed(http).attempt == attempt
+        back = http.post(f"/jobs/{job}/release", json={"attempt": attempt})
+        assert (back.status_code, back.json()["status"], back.json()["worker"]) == (200, "queued", None)
+        again = http.post(f"/jobs/{job}/release", json={"attempt": attempt})
+        assert (again.status_code, again.json()["code"]) == (409, "lease_lost")
+    late = http.put(f"/jobs/{job}/heartbeat", json={"attempt": 5, "progress": {}})
+    assert late.status_code == 409
+
+
+def test_only_a_job_that_is_there_can_be_given_back(http: httpx.Client) -> None:
+    assert http.post("/jobs/99999/release", json={"attempt": 1}).status_code == 404
+    assert http.post("/jobs/99999/release", json={"attempt": 0}).status_code == 422
 
 
 def test_a_cancelled_job_is_told_to_its_worker(http: httpx.Client, job: int) -> None:

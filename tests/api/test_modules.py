@@ -90,7 +90,7 @@ def test_a_version_is_named_by_number_digest_or_alias(http: httpx.Client) -> Non
     module = publish(http, "ada/named", linear_module(7)).json()
     for ref in ("1", module["digest"], module["digest"].replace(":", "%3A"), "latest"):
         assert http.get(f"/modules/ada/named/versions/{ref}").json()["version"] == 1
-    assert http.get("/modules/ada/named/versions/0").status_code == 422
+    assert http.get("/modules/ada/named/versions/0").status_code == 404
 
 
 def test_a_manifest_is_revalidated_and_its_tag_follows_the_yank(http: httpx.Client) -> None:
@@ -111,7 +111,11 @@ def test_a_yanked_version_is_hidden_but_fetched_when_named(http: httpx.Client) -
     path = "/modules/grace/yanked/versions/1"
     assert http.put(f"{path}/yank", json={"reason": "wrong data"}).json()["yanked"] == "wrong data"
     assert http.get("/modules", params={"namespace": "grace"}).json()["items"] == []
-    assert http.get("/modules/grace/yanked/versions/latest").status_code == 404
+    for path_of_latest in ("latest", "latest/file", "latest/tensors", "latest/lineage"):
+        hidden = http.get(f"/modules/grace/yanked/versions/{path_of_latest}")
+        assert hidden.status_code == 404
+        assert "every version of grace/yanked is yanked" in hidden.json()["detail"]
+        assert "wrong data" in hidden.json()["detail"]
     assert http.get(f"{path}/file").content == linear_module(9)
     assert http.delete(f"{path}/yank").json()["yanked"] is None
     assert http.put(f"{path}/yank", json={"reason": None}).json()["yanked"] is None

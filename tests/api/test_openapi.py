@@ -53,6 +53,7 @@ CONTRACT = {
     "PUT /jobs/{job_id}/heartbeat",
     "POST /jobs/{job_id}/finish",
     "POST /jobs/{job_id}/fail",
+    "POST /jobs/{job_id}/release",
     "GET /healthz",
     "GET /readyz",
     "GET /metrics",

@@ -267,11 +267,28 @@ def test_a_partial_ranking_shows_while_work_is_left(zoo, visitor):
 def test_a_failed_ranking_says_why_and_stops_polling(zoo, visitor):
     publish_two(zoo)
     address = ask(visitor).headers["location"]
-    job = zoo.jobs.claim(["score"], worker="numpy")
-    zoo.jobs.fail(job.id, attempt=job.attempt, error="the disk of <b>the worker</b> is full")
+    while job := zoo.jobs.claim(["score"], worker="numpy"):
+        zoo.jobs.fail(job.id, attempt=job.attempt, error="the disk of <b>the worker</b> is full")
     response = visitor.get(f"{address}/progress", headers=PIECE)
     assert response.status_code == 286
     assert "the disk of &lt;b&gt;the worker&lt;/b&gt; is full" in response.text
+
+
+def test_a_module_that_could_not_be_scored_stands_below_the_others_with_the_reason(zoo, visitor):
+    publish_two(zoo)
+    address = ask(visitor).headers["location"]
+    job = zoo.jobs.claim(["score"], worker="numpy")
+    zoo.jobs.fail(job.id, attempt=job.attempt, error="the disk of <b>the worker</b> is full")
+    work_all(zoo)
+    shown = visitor.get(address).text
+    below = shown.partition("</table>")[2]
+    assert "Not scored" in below
+    assert "the disk of &lt;b&gt;the worker&lt;/b&gt; is full" in below
+    assert "/ui/modules/ada/" in below
+
+
+def test_the_form_promises_nothing_that_is_not_there(http):
+    assert "--here" not in http.get("/rank").text
 
 
 def test_data_no_module_can_tell_apart_is_said_to_be_so(zoo, visitor):

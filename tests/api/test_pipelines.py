@@ -13,6 +13,7 @@ from tests.api.serving import Service
 from tests.api.test_modules import publish
 from tests.api.worker import claim, do, working
 from tests.numpy_worker import linear_module, output_module, png
+from tests.registry.dataset_samples import zip_bytes
 
 IMAGE = png(np.zeros((8, 8), dtype=np.uint8))
 IMAGE_DIGEST = "sha256:" + hashlib.sha256(IMAGE).hexdigest()
@@ -39,6 +40,14 @@ def test_a_pipeline_is_pinned_and_composed_once(http: httpx.Client) -> None:
     assert made.json()["labels"] == ["a", "b"]
     assert http.get(made.headers["location"]).json() == made.json()
     assert made.json() in http.get("/pipelines").json()["items"]
+
+
+def test_predicting_without_images_names_the_formats_that_need_no_labels(http: httpx.Client, pipeline: str) -> None:
+    for data in (b"", zip_bytes({"note.txt": b"text"})):
+        refused = http.post(f"/pipelines/{pipeline}/predict", content=data)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_dataset")
+        assert "a zip of images" in refused.json()["detail"]
+        assert "label" not in refused.json()["detail"]
 
 
 def test_every_misfit_comes_in_one_answer(http: httpx.Client) -> None:

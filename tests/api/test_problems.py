@@ -37,6 +37,10 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, object]
         ("GET", "/modules/a/b", 404, "not_found"),
         ("GET", "/modules/Upper/b", 422, "invalid_name"),
         ("GET", "/modules/a/b/versions/sha256:12", 422, "invalid_name"),
+        ("GET", "/modules/a/b/versions/0", 404, "not_found"),
+        ("GET", "/modules/a/b/versions/99999999999999999999", 404, "not_found"),
+        ("GET", "/modules/a/b/versions/0/file", 404, "not_found"),
+        ("DELETE", "/modules/a/b/versions/0", 404, "not_found"),
         ("DELETE", "/modules/a/b/versions/latest", 422, "invalid_name"),
         ("GET", f"/blobs/{DIGEST}", 404, "not_found"),
         ("GET", "/blobs/..%2f..%2fzoo.sqlite3", 404, "not_found"),
@@ -101,6 +105,29 @@ def test_a_field_of_one_of_several_kinds_is_pointed_at_as_it_stands_in_the_body(
     assert [fault["pointer"] for fault in content["errors"]] == ["/result/statistics/0/milliseconds"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "told"),
+    [
+        ("GET", "/modules?limit=0", None, "limit must be greater than or equal to 1, got '0'"),
+        ("GET", "/modules?role=stem", None, "role must be 'input', 'hidden' or 'output', got 'stem'"),
+        ("GET", "/jobs/seven", None, "job_id must be a whole number, got 'seven'"),
+        ("POST", "/datasets?broken=mend", None, "broken must be 'refuse' or 'leave_out', got 'mend'"),
+        ("POST", "/tasks", {"dataset": DIGEST, "classes": {"a": 3}}, "classes/a must be a list, got 3"),
+        (
+            "POST",
+            "/transferability",
+            {"task": "t", "examples": 1},
+            "examples must be greater than or equal to 4, got 1",
+        ),
+        ("POST", "/tasks", [], "the body must be an object, got a list of 0"),
+    ],
+)
+def test_a_wrong_value_is_told(http: httpx.Client, method: str, path: str, body: object, told: str) -> None:
+    content = problem(http.request(method, path, json=body), 422, "invalid_input")
+    assert told in str(content["detail"])
+    assert content["errors"][0]["detail"] == told
+
+
 @pytest.mark.parametrize("text", [b"{", b"\xff\xfe", b"[" * 100_000, b'{"dataset": NaN', b""])
 def test_what_is_not_json_is_refused(http: httpx.Client, text: bytes) -> None:
     answer = http.post("/tasks", content=text, headers={"Content-Type": "application/json"})
@@ -131,8 +158,9 @@ def test_json_of_untold_length_is_refused_once_it_passes_the_limit(service: Serv
 
 
 def test_a_callers_request_id_is_taken_over_where_it_is_sane(http: httpx.Client) -> None:
-    assert http.get("/healthz", headers={"X-Request-Id": "trace-0123"}).headers["x-request-id"] == "trace-0123"
-    for wild in ("short", "x" * 65, 'a"quote-and-more', "with space inside"):
+    for sane in ("1", "trace-0123", "x" * 128):
+        assert http.get("/healthz", headers={"X-Request-Id": sane}).headers["x-request-id"] == sane
+    for wild in ("", "x" * 129, 'a"quote-and-more', "with space inside"):
         assert http.get("/healthz", headers={"X-Request-Id": wild}).headers["x-request-id"] != wild
 
 
@@ -141,6 +169,7 @@ def test_the_type_of_a_problem_leads_to_its_meaning(http: httpx.Client) -> None:
     assert (meant["code"], meant["status"]) == ("not_found", 404)
     codes = {each["code"] for each in http.get("/errors").json()["items"]}
     assert {"busy", "wrong_digest", "method_not_allowed", "internal_error", "range_not_satisfiable"} <= codes
+    assert http.get("/errors/http_error").json()["status"] is None
 
 
 @pytest.fixture

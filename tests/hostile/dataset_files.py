@@ -162,7 +162,7 @@ IMAGE_FILES = (
     ),
     no_dataset(
         "truncated-jpeg",
-        "leave_out",
+        "left out",
         lambda: with_entry("cat/bad.jpg", image_bytes(pixels(64, 64, 3), name="JPEG")[:900]),
     ),
     no_dataset("empty-image", "cat/bad.png", lambda: with_entry("cat/bad.png", b"")),
