@@ -84,15 +84,23 @@ def check_recipe(recipe: TrainingRecipe, dataset: Dataset, counts: Mapping[str, 
         InvalidRecipeError: the objective, k_min or the labels asked for are not to be had.
         InvalidArchitectureError: the family cannot take such images, be cut so often, or is too large.
     """
-    shape = training_shape(recipe, shape=dataset.shape, same_shape=dataset.same_shape)
-    plan = plan_modules(recipe, takes=TensorType(shape=shape), classes=len(counts))
-    bounds = Bounds(parameters=parameter_limit)
+    _check_labels(recipe, counts)
+    if dataset.same_shape or recipe.image_size is not None:  # else only the images that are drawn can tell
+        shape = training_shape(recipe, shape=dataset.shape, same_shape=dataset.same_shape)
+        _check_plan(recipe, TensorType(shape=shape), classes=len(counts), parameter_limit=parameter_limit)
+
+
+def _check_plan(recipe: TrainingRecipe, takes: TensorType, *, classes: int, parameter_limit: int) -> None:
+    plan = plan_modules(recipe, takes=takes, classes=classes)
     for module in plan.hidden:
-        check_parameters(module.architecture, bounds=bounds)
+        check_parameters(module.architecture, bounds=Bounds(parameters=parameter_limit))
         if recipe.method == "pairwise":
             _check_objective(recipe, module.feature_map)
-    smallest = min(counts, key=lambda name: counts[name])
+
+
+def _check_labels(recipe: TrainingRecipe, counts: Mapping[str, int]) -> None:
     asked = recipe.output.labels_per_class if recipe.output is not None else None
+    smallest = min(counts, key=lambda name: counts[name])
     if asked is not None and asked > counts[smallest]:
         raise InvalidRecipeError(
             f"class {smallest!r} has {counts[smallest]} images, the recipe asks for {asked} labels of each class; "

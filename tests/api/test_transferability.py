@@ -211,3 +211,13 @@ def test_the_map_scores_every_task_with_every_tasks_module(service: Service) -> 
 def test_a_map_needs_tasks_with_modules_of_their_own(http: httpx.Client) -> None:
     answer = http.get("/transferability/map", params={"task": [DIGEST, "task-none"]})
     assert answer.status_code == 404
+
+
+def test_a_form_with_classes_that_its_data_lacks_is_refused_and_leaves_no_dataset(service: Service) -> None:
+    data = zip_bytes(folders(classes=["cat", "owl"]))
+    options = json.dumps({"classes": {"a": ["cat"], "b": ["wolf"]}})
+    refused = service.http.post("/transferability", files={"data": ("x.zip", data)}, data={"options": options})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_task")
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    assert service.http.get(f"/datasets/{digest}").status_code == 404
+    assert digest not in service.blobs()
