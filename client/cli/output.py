@@ -7,8 +7,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from registry.architectures.contracts import TensorType
-
 PIPED_WIDTH = 200
 
 
@@ -33,11 +31,6 @@ def plain_table(*headers: str) -> Table:
     for header in headers:
         table.add_column(header, overflow="fold")
     return table
-
-
-def type_text(tensor: TensorType) -> str:
-    """A tensor's type as searches take it: ``float32[1,8,8]``."""
-    return f"{tensor.dtype}[{','.join(str(side) for side in tensor.shape)}]"
 
 
 def line(text: str) -> None:

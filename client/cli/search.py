@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from client.cli.options import ZooOptions, opened, takes, tensor_type, word
-from client.cli.output import answers, line, plain_table, type_text, write_json
+from client.cli.output import answers, line, plain_table, write_json
 from registry.manifest import Role
 from registry.records import ModuleSearch, Page, PublishedModule
 
@@ -68,8 +68,8 @@ def _write_table(modules: tuple[PublishedModule, ...]) -> None:
         table.add_row(
             module.ref,
             module.role,
-            type_text(module.takes),
-            type_text(module.gives),
+            str(module.takes),
+            str(module.gives),
             trained_on(module),
             f"{module.size_bytes / 1e6:.2f} MB",
             " ".join(module.tags),

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.pretty import Pretty
 
 from client.cli.options import ZooOptions, module_ref, opened, takes
-from client.cli.output import answers, plain_table, type_text, write_json
+from client.cli.output import answers, plain_table, write_json
 from client.cli.search import trained_on
 from registry.frozen import Frozen
 from registry.names import ModuleRef
@@ -67,8 +67,8 @@ def _facts(shown: Shown) -> list[tuple[str, str]]:
         ("digest", module.digest),
         ("role", module.role),
         ("size", f"{module.size_bytes:,} bytes"),
-        ("takes", type_text(module.takes)),
-        ("gives", type_text(module.gives)),
+        ("takes", str(module.takes)),
+        ("gives", str(module.gives)),
         ("labels", ", ".join(module.labels or ())),
         ("trained on", trained_on(module)),
         ("metrics", ", ".join(f"{m.name} on {m.on}: {m.value:.4g}" for m in module.metrics)),

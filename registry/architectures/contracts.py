@@ -40,7 +40,8 @@ class TensorType(Frozen):
         return self
 
     def __str__(self) -> str:
-        return f"{self.dtype} {self.shape}"
+        """The form that searches take too: ``float32[3,32,32]``."""
+        return f"{self.dtype}[{','.join(map(str, self.shape))}]"
 
 
 class ShapeContract(Frozen):

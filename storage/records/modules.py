@@ -6,7 +6,6 @@ from itertools import chain
 
 from sqlalchemy import ColumnElement, Row, Select, case, delete, select, update
 
-from registry.architectures.contracts import TensorType
 from registry.errors import NotFoundError
 from registry.names import LATEST, Digest, ModuleName, Selector
 from registry.records import Alias, AliasMove, Facet, ModuleSearch, Page, PublishedModule
@@ -41,8 +40,8 @@ class SqlModuleRecords:
             digest=module.digest,
             below=module.below,
             role=module.role,
-            takes=_type_text(module.takes),
-            gives=_type_text(module.gives),
+            takes=str(module.takes),
+            gives=str(module.gives),
             data=None if module.task is None else module.task.data,
             search_text=_search_text(module),
             published_at=module.published_at,
@@ -230,11 +229,6 @@ def _aliases(name: ModuleName) -> Select[str, int, str, int]:
 def _alias(row: Row[str, int, str, int]) -> Alias:
     alias, version, digest, revision = row
     return Alias(alias=alias, version=version, digest=Digest(digest), revision=revision)
-
-
-def _type_text(tensor: TensorType) -> str:
-    """A tensor type as searches and facets write it: ``float32[3,32,32]``."""
-    return f"{tensor.dtype}[{','.join(str(size) for size in tensor.shape)}]"
 
 
 def _search_text(module: PublishedModule) -> str:

@@ -31,8 +31,8 @@ def test_every_misfit_is_told_in_order_of_position() -> None:
 def test_a_misfit_names_both_types() -> None:
     (fault,) = check_chain([FIRST, LAST])
     assert fault.pointer == "/modules/1"
-    assert "takes float32 (2,)" in fault.detail
-    assert "gives float32 (3,)" in fault.detail
+    assert "takes float32[2]" in fault.detail
+    assert "gives float32[3]" in fault.detail
 
 
 def test_a_wrong_role_names_the_one_that_is_needed() -> None:

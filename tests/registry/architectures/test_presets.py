@@ -73,7 +73,7 @@ def test_the_activation_is_the_one_that_is_asked_for() -> None:
 
 @pytest.mark.parametrize("family", ["lenet5", "resnet18", "resnet34"])
 def test_images_are_needed_by_all_but_the_mlp(family: FamilyName) -> None:
-    with pytest.raises(InvalidArchitectureError, match=r"\(64,\); choose mlp"):
+    with pytest.raises(InvalidArchitectureError, match=r"\[64\]; choose mlp"):
         family_spec(family, TensorType(shape=(64,)))
 
 
