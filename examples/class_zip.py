@@ -2,7 +2,7 @@
 
     python examples/class_zip.py cifar10-test.parquet unseen.zip bird=2 frog=6 ship=8 --per-class 100
 
-Each class is written NAME=LABEL, with the label as the parquet has it.
+Each class is written NAME=LABEL, with the label as the parquet has it. The same images give the same bytes.
 """
 
 import argparse
@@ -26,7 +26,8 @@ def main() -> None:
             label = row["label"]
             if label in names and written[label] < given.per_class:
                 written[label] += 1
-                archive.writestr(f"{names[label]}/{written[label]:04}.jpg", row["img"]["bytes"])
+                name = f"{names[label]}/{written[label]:04}.jpg"
+                archive.writestr(zipfile.ZipInfo(name), row["img"]["bytes"])
     print(f"{given.zip}: " + ", ".join(f"{names[label]} {count}" for label, count in written.items()))
 
 

@@ -93,10 +93,14 @@ class ScoreFields(Frozen):
     milliseconds: float
 
 
-class RankingRow(ScoreFields):
-    """One line of a ranking; modules that cannot be told apart share a rank."""
+class Place(Frozen):
+    """A place in a ranking; modules that cannot be told apart share it."""
 
     rank: int
+
+
+class RankingRow(ScoreFields, Place):
+    """One line of a ranking."""
 
 
 Decision = Literal["ranked", "tie", "none_better_than_chance"]
