@@ -179,7 +179,7 @@ def test_a_fault_of_the_manifest_points_to_its_place(change, pointer):
 def test_gives_must_be_what_the_architecture_gives():
     part = input_module()
     manifest = with_manifest(part, lambda content: content["gives"].update(shape=[7]))
-    with pytest.raises(InvalidManifestError, match=r"\(7,\).*\(6,\)") as caught:
+    with pytest.raises(InvalidManifestError, match=r"\[7\].*\[6\]") as caught:
         module_bytes(manifest, part.tensors)
     assert caught.value.faults[0].pointer == "/module/gives"
 
