@@ -85,8 +85,9 @@ class StatisticsService:
 
     def _read(self, blob: Digest) -> Evidence:
         """What a blob holds. Raises InvalidInputError, NotFoundError."""
+        data = self._blobs.get(blob)
         try:
-            return Evidence.from_bytes(self._blobs.get(blob), limit_bytes=self._blobs.info(blob).size_bytes)
+            return Evidence.from_bytes(data, limit_bytes=len(data))
         except ValueError as error:
             raise InvalidInputError(f"{blob} does not hold statistics: {error}") from error
 

@@ -147,10 +147,6 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def subset(self, indices: Tensor) -> "Examples":
-        """The examples at these indices, in this order."""
-        return Examples(self.images[indices], self.labels[indices], self.mean, self.std)
-
     def inputs(self, indices: Tensor, *, augment: torch.Generator | None = None) -> Tensor:
         """Normalised images at these indices, cropped and flipped at random where a generator is given.
 
