@@ -77,6 +77,8 @@ def activate(outputs: Tensor, activation: Activation) -> Tensor:
             return torch.tanh(outputs)
         case "sigmoid":
             return torch.sigmoid(outputs)
+        case "identity":
+            return outputs
         case _:
             assert_never(activation)
 

@@ -3,7 +3,12 @@
 import math
 from typing import Literal, assert_never
 
-Activation = Literal["relu", "tanh", "sigmoid"]
+Activation = Literal["relu", "tanh", "sigmoid", "identity"]
+"""The nonlinearity of a feature map; "identity" where the outputs' own signs are to count."""
+
+TrainedActivation = Literal["relu", "tanh", "sigmoid"]
+"""Activations that stand between the layers of a network."""
+
 Pooling = Literal["none", "average", "average-2x2", "average-4x4"]
 
 ObjectiveName = Literal[
@@ -19,7 +24,22 @@ ObjectiveName = Literal[
     "negative_mean_squared_error_neo",
     "raw_neo",
     "contrastive_neo",
+    "prototype_momentum",
+    "contrastive_memory",
+    "prototype_memory",
 ]
+
+REMEMBERING: frozenset[ObjectiveName] = frozenset({"prototype_momentum", "contrastive_memory", "prototype_memory"})
+"""Objectives that keep something of earlier batches: from labels only, as a module with a state."""
+
+SMOOTHABLE: frozenset[ObjectiveName] = REMEMBERING | {
+    "alignment",
+    "upper_triangle_alignment",
+    "negative_mean_squared_error",
+    "contrastive_per_anchor",
+    "prototype",
+}
+"""Objectives with targets to smooth; centring takes away what smoothing would change, the others have none."""
 
 ScoreName = Literal[
     "alignment",
@@ -33,9 +53,9 @@ ScoreName = Literal[
 def attainable_k_min(activation: Activation) -> float:
     """Smallest kernel value that two unit feature vectors of this activation can reach.
 
-    The bound is for one pair: relu and sigmoid give vectors without negative entries (0), tanh gives any
-    direction (-1). With C classes the mean over different-class pairs is at least -1 / (C - 1), so -1 is
-    reached by all pairs for two classes only.
+    The bound is for one pair: relu and sigmoid give vectors without negative entries (0), tanh and the
+    identity give any direction (-1). With C classes the mean over different-class pairs is at least -1 / (C - 1),
+    so -1 is reached by all pairs for two classes only.
 
     Returns:
         0.0 or -1.0.
@@ -43,7 +63,7 @@ def attainable_k_min(activation: Activation) -> float:
     match activation:
         case "relu" | "sigmoid":
             return 0.0
-        case "tanh":
+        case "tanh" | "identity":
             return -1.0
         case _:
             assert_never(activation)
@@ -94,3 +114,17 @@ def check_objective(name: ObjectiveName, *, k_min: float) -> None:
     """Raises ValueError where an objective is undefined for a kernel's range."""
     if name == "alignment_neo" and k_min == 0:
         raise ValueError("alignment_neo is undefined for k_min = 0, its ideal is zero: take raw_neo or k_min < 0")
+
+
+def check_smoothing(name: ObjectiveName, *, smoothing: float) -> None:
+    """Raises ValueError unless ``smoothing`` is in [0, 1), and 0 where an objective has no targets to smooth."""
+    if not 0.0 <= smoothing < 1.0:
+        raise ValueError(f"smoothing must be in [0, 1), got {smoothing}")
+    if smoothing > 0.0 and name not in SMOOTHABLE:
+        raise ValueError(f"{name} has no targets to smooth: leave smoothing at 0, or take one of {sorted(SMOOTHABLE)}")
+
+
+def check_temperature(temperature: float) -> None:
+    """Raises ValueError unless ``temperature`` is finite and above 0."""
+    if not (math.isfinite(temperature) and temperature > 0.0):
+        raise ValueError(f"temperature must be above 0, got {temperature}")

@@ -11,7 +11,7 @@ def images(*, channels=3, side=8, dtype=torch.float32):
     return torch.randn(5, channels, side, side, generator=torch.Generator().manual_seed(0)).to(dtype)
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "identity"])
 @pytest.mark.parametrize("pooling", ["none", "average", "average-2x2", "average-4x4"])
 def test_features_are_unit_vectors_of_the_size_that_arithmetic_gives(activation, pooling):
     features = feature_map(images(), activation=activation, pooling=pooling)
@@ -70,3 +70,10 @@ def test_outputs_are_not_changed():
     before = outputs.clone()
     feature_map(outputs, activation="relu", pooling="none")
     assert torch.equal(outputs, before)
+
+
+def test_the_identity_keeps_the_signs_of_outputs():
+    outputs = torch.tensor([[3.0, -4.0]])
+    assert feature_map(outputs, activation="identity", pooling="none").tolist() == [
+        [pytest.approx(0.6), pytest.approx(-0.8)]
+    ]

@@ -3,7 +3,7 @@ import pytest
 from kernel_methods.kernels import attainable_k_min, check_kernel_range, pooled_features
 
 
-@pytest.mark.parametrize(("activation", "k_min"), [("relu", 0.0), ("sigmoid", 0.0), ("tanh", -1.0)])
+@pytest.mark.parametrize(("activation", "k_min"), [("relu", 0.0), ("sigmoid", 0.0), ("tanh", -1.0), ("identity", -1.0)])
 def test_k_min_belongs_to_the_activation(activation, k_min):
     assert attainable_k_min(activation) == k_min
 
