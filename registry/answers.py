@@ -30,6 +30,7 @@ from registry.rankings import (
 )
 from registry.records import Dataset, KeptStatistics, PublishedModule
 from registry.task_map import task_map
+from registry.verification import refusal
 
 Answer = Ranking | Reusability | TaskMap
 
@@ -37,8 +38,19 @@ JUDGED_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """What jobs were to bring and will not, and why: statistics by their key, looks at modules by the module."""
+
+    statistics: Mapping[Digest, str]
+    looks: Mapping[Digest, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
-    """What the records hold for a plan, read in one transaction so that judging needs none."""
+    """What the records hold for a plan, read in one transaction so that judging needs none.
+
+    `kept` has every cell of which something may be said: its statistics, or why there are none.
+    """
 
     modules: dict[Digest, PublishedModule]
     datasets: dict[Digest, Dataset]
@@ -46,37 +58,65 @@ class Findings:
     elsewhere: dict[Digest, tuple[KeptStatistics, ...]]
 
 
-def gather(work: UnitOfWork, plan: Plan, *, failures: Mapping[Digest, str] | None = None) -> Findings:
-    """Read everything a plan's answer needs.
+def gather(work: UnitOfWork, plan: Plan, *, lost: Lost | None = None) -> Findings:
+    """Read everything a plan's answer needs. Only modules that workers have verified have statistics in it.
 
     Args:
         work: the transaction to read in.
         plan: the question.
-        failures: why statistics that are not kept will not come, by key.
+        lost: what will not come; None while something may come still.
 
     Raises:
         NotScorableError: a module or dataset went meanwhile.
     """
-    digests = {digest for cell in plan.cells for digest in (cell.chain[0], cell.module)}
+    digests = {digest for cell in plan.cells for digest in cell.chain}
     wanted = {task.dataset for task in plan.tasks}
     modules = {digest: found[0] for digest in digests if (found := work.modules.by_digest(digest))}
     datasets = {digest: data for digest in wanted if (data := work.datasets.get(digest, owner=None)) is not None}
     if len(modules) < len(digests) or len(datasets) < len(wanted):
         raise NotScorableError("a module or a dataset of this question was deleted meanwhile; ask again")
     kept = work.statistics.get([cell.key for cell in plan.cells])
-    missing = {cell.key: cell for cell in plan.cells if cell.key not in kept and cell.key in (failures or {})}
+    known = {cell.key: _known_of(cell, plan, modules, kept.get(cell.key), lost=lost) for cell in plan.cells}
     return Findings(
         modules=modules,
         datasets=datasets,
-        kept={**kept, **{key: _never_made(cell, plan, (failures or {})[key]) for key, cell in missing.items()}},
+        kept={key: statistics for key, statistics in known.items() if statistics is not None},
         elsewhere={
             digest: work.statistics.of_module(digest) for digest in sorted({cell.module for cell in plan.cells})
         },
     )
 
 
+def _known_of(
+    cell: PlannedCell,
+    plan: Plan,
+    modules: Mapping[Digest, PublishedModule],
+    kept: KeptStatistics | None,
+    *,
+    lost: Lost | None,
+) -> KeptStatistics | None:
+    """A cell's statistics, or why it has none; None while that is not known yet."""
+    chain = [modules[digest] for digest in cell.chain]
+    refused = next((module for module in chain if module.verification.refused), None)
+    if refused is not None:
+        return _never_made(cell, plan, refusal(refused))
+    unverified = next((module for module in chain if not module.verification.verified), None)
+    if kept is not None and (kept.blob is None or unverified is None):
+        return kept
+    if lost is None:
+        return None
+    if kept is None or unverified is None:
+        return _never_made(cell, plan, lost.statistics.get(cell.key, "its statistics did not come; ask again"))
+    return _never_made(cell, plan, _not_looked_at(unverified, lost))
+
+
+def _not_looked_at(module: PublishedModule, lost: Lost) -> str:
+    why = lost.looks.get(module.digest, "ask again")
+    return f"no worker has built and run {module.ref} yet: {why}"
+
+
 def _never_made(cell: PlannedCell, plan: Plan, reason: str) -> KeptStatistics:
-    """In place of statistics that no worker could bring."""
+    """In place of statistics that no worker brought, or that may not be used."""
     task = plan.tasks[cell.task]
     return KeptStatistics(
         key=cell.key,

@@ -11,7 +11,7 @@ from registry.ports import Begin, BlobStore, Clock, UnitOfWork
 from registry.queries import cancel_job
 from registry.records import Dataset, Page
 from registry.settings import Settings
-from registry.work import PredictWork, ScoreWork, TrainWork, Work
+from registry.work import PredictWork, ScoreWork, TrainWork, VerifyWork, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,5 +129,5 @@ def dataset_of(work: Work) -> Digest | None:
             return work.recipe.task.dataset
         case ScoreWork():
             return work.task.dataset
-        case PredictWork():
+        case PredictWork() | VerifyWork():
             return None

@@ -25,14 +25,19 @@ from registry.settings import Settings
 from registry.statistics import StatisticsService
 from registry.tasks import keep_task, make_task
 from registry.training_plan import check_recipe
+from registry.verification import request, settle
 from registry.work import (
     JobResult,
+    ModuleVerdict,
+    NewModule,
     PredictResult,
     PredictWork,
     ScoreResult,
     ScoreWork,
     TrainResult,
     TrainWork,
+    VerifyResult,
+    VerifyWork,
     WorkKind,
 )
 
@@ -91,7 +96,8 @@ class JobService:
     def claim(self, kinds: Sequence[WorkKind], *, worker: str) -> Job | None:
         """Give a worker the oldest free job, under a lease; None when there is none.
 
-        A job whose workers died `job_attempts` times is failed instead of given out again.
+        A job whose workers died `job_attempts` times is failed instead of given out again; a module that killed
+        them while they looked at it is refused.
         """
         while True:
             now = self._clock()
@@ -101,6 +107,8 @@ class JobService:
                     return job
                 error = f"the worker died or went silent {self._settings.job_attempts} times while doing this job"
                 work.jobs.end(job.id, attempt=job.attempt, status=JobStatus.FAILED, result=None, error=error, at=now)
+                if isinstance(job.work, VerifyWork):
+                    settle(work, ModuleVerdict(module=job.work.module, refused=error), at=now)
 
     @property
     def _lease(self) -> timedelta:
@@ -135,6 +143,8 @@ class JobService:
             case (PredictWork(), PredictResult()):
                 with self._begin() as work:
                     return self._end(work, job, result)
+            case (VerifyWork() as look, VerifyResult()):
+                return self._finish_verifying(job, look, result)
             case _:
                 raise InvalidInputError(f"job {job_id} is of kind {job.work.kind}, its result of kind {result.kind}")
 
@@ -145,12 +155,30 @@ class JobService:
             work.hold()
             _require_dataset(work, job)
             published = [self._makers.modules.record(work, name, file).module for name, file in checked]
+            self._verify(work, result.modules)
             refs = [module.ref for module in published]
             pipeline_id = None
             if result.pipeline is not None:
                 pipeline_id = self._makers.pipelines.record(work, result.pipeline, refs).pipeline.id
             done = result.model_copy(update={"published": tuple(refs), "pipeline_id": pipeline_id})
             return self._end(work, job, done)
+
+    def _verify(self, work: UnitOfWork, made: Sequence[NewModule]) -> None:
+        """Record what the worker verified before it came; ask for the rest."""
+        for module in made:
+            if module.verified:
+                settle(work, ModuleVerdict(module=module.digest), at=self._clock())
+            else:
+                request(work, module.digest, at=self._clock())
+
+    def _finish_verifying(self, job: Job, look: VerifyWork, result: VerifyResult) -> Job:
+        """Record the verdict and end the job in one transaction. Raises InvalidInputError for another module's."""
+        if result.verdict.module != look.module:
+            raise InvalidInputError(f"job {job.id} is about {look.module}, its verdict about {result.verdict.module}")
+        with self._begin() as work:
+            work.hold()
+            settle(work, result.verdict, at=self._clock())
+            return self._end(work, job, result)
 
     def _check(self, text: str, digest: Digest) -> tuple[ModuleName, CheckedFile]:
         return ModuleName.parse(text), self._makers.modules.check(digest)
@@ -160,6 +188,9 @@ class JobService:
         try:
             kept = self._makers.statistics.check(share, result)
             with self._begin() as work:
+                work.hold()
+                for verdict in result.verdicts:
+                    settle(work, verdict, at=self._clock())
                 self._makers.statistics.record(work, share, kept)
                 return self._end(work, job, result)
         except ConflictError:

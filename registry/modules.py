@@ -31,6 +31,7 @@ from registry.records import (
 )
 from registry.settings import Settings
 from registry.tensor_file import StoredTensor
+from registry.verification import found_of, request
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,15 @@ class ModuleService:
         return CheckedFile(info, manifest)
 
     def publish(self, name: ModuleName, blob: Digest) -> Published:
-        """Publish stored bytes as the next version of a module, or give the version that has them already."""
+        """Publish stored bytes as the next version of a module, or give the version that has them already.
+
+        In the same step a worker is asked to verify them, unless one has with success.
+        """
         checked = self.check(blob)
         with self._begin() as work:
-            return self.record(work, name, checked)
+            published = self.record(work, name, checked)
+            request(work, blob, at=self._clock())
+        return published
 
     def rehearse(self, name: ModuleName, blob: Digest) -> ModuleManifest:
         """Everything `publish` checks, and nothing kept. Raises what `publish` would."""
@@ -112,6 +118,7 @@ class ModuleService:
             digest=checked.blob.digest,
             size_bytes=checked.blob.size_bytes,
             published_at=self._clock(),
+            verification=found_of(work, checked.blob.digest),
         )
         work.modules.add(module)
         work.changes.add("publish", module.ref, at=module.published_at)
@@ -295,7 +302,11 @@ def _users(work: UnitOfWork, module: PublishedModule) -> list[Fault]:
 
 def _summary(module: PublishedModule) -> VersionSummary:
     return VersionSummary(
-        version=module.version, digest=module.digest, published_at=module.published_at, yanked=module.yanked
+        version=module.version,
+        digest=module.digest,
+        published_at=module.published_at,
+        yanked=module.yanked,
+        verification=module.verification,
     )
 
 

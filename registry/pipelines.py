@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from registry.architectures.contracts import Link, check_chain
-from registry.errors import Fault, InvalidNameError, NotFoundError, PipelineMisfitError
+from registry.errors import ConflictError, Fault, InvalidNameError, NotFoundError, PipelineMisfitError
 from registry.manifest import ModuleManifest
 from registry.module_file import PipelinePart, read_tensors, write_pipeline_file
 from registry.names import Digest, ModuleRef, parse_word
 from registry.ports import Begin, BlobStore, Clock, UnitOfWork
 from registry.records import Page, PinnedModule, Pipeline, PublishedModule
+from registry.verification import refusal
 from registry.work import PredictWork
+
+REFUSED = "refused"
+"""Code of the fault of a module that workers refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,10 @@ class Composed:
 
 
 class PipelineService:
-    """The rules about pipelines: every misfit in one answer, references pinned the moment it is composed."""
+    """The rules about pipelines: every misfit in one answer, references pinned the moment it is composed.
+
+    A module that workers have not verified yet may be in a pipeline, one that they refused may not.
+    """
 
     def __init__(self, begin: Begin, blobs: BlobStore, clock: Clock) -> None:
         """Everything it needs from outside."""
@@ -84,8 +91,24 @@ class PipelineService:
             return work.pipelines.list(limit=limit, cursor=cursor)
 
     def prediction(self, pipeline_id: str, images: Digest) -> PredictWork:
-        """The work of running a pipeline over stored images. Raises NotFoundError."""
-        return PredictWork(modules=tuple(part.digest for part in self.get(pipeline_id).modules), images=images)
+        """The work of running a pipeline over stored images. Raises NotFoundError, ConflictError."""
+        return PredictWork(modules=tuple(part.digest for part in self.usable(pipeline_id).modules), images=images)
+
+    def usable(self, pipeline_id: str) -> Pipeline:
+        """A pipeline that can run. Raises NotFoundError, and ConflictError naming the modules that were refused."""
+        pipeline = self.get(pipeline_id)
+        with self._begin() as work:
+            found = work.verifications.get(part.digest for part in pipeline.modules)
+        faults = [
+            Fault(f"/modules/{index}", f"{part.ref} was refused by a worker: {found[part.digest].reason}", REFUSED)
+            for index, part in enumerate(pipeline.modules)
+            if part.digest in found and found[part.digest].refused
+        ]
+        if faults:
+            raise ConflictError(
+                f"pipeline {pipeline.name} cannot run: {faults[0].detail}; compose it of other versions", faults=faults
+            )
+        return pipeline
 
     def open_file(self, pipeline_id: str) -> AbstractContextManager[BinaryIO]:
         """One safetensors file of the whole pipeline, gone when closed. Raises NotFoundError."""
@@ -127,8 +150,17 @@ def _resolve(work: UnitOfWork, refs: Sequence[str]) -> _Resolved:
 
 
 def _faults(resolved: _Resolved) -> tuple[Fault, ...]:
-    """Everything wrong in one answer: what was not found, and what does not fit among the rest."""
-    return resolved.faults + _misfits(resolved.modules)
+    """Everything wrong in one answer: what was not found or was refused, and what does not fit among the rest."""
+    return resolved.faults + _refusals(resolved.modules) + _misfits(resolved.modules)
+
+
+def _refusals(modules: Sequence[PublishedModule | None]) -> tuple[Fault, ...]:
+    """Which modules cannot be used because workers refused them."""
+    return tuple(
+        Fault(f"/modules/{index}", refusal(module), REFUSED)
+        for index, module in enumerate(modules)
+        if module is not None and module.verification.refused
+    )
 
 
 def _misfits(modules: Sequence[PublishedModule | None]) -> tuple[Fault, ...]:

@@ -1,6 +1,6 @@
 """What the rules need from outside: bytes, records, the time. `storage` provides it; tests hold it to contracts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import BinaryIO, Protocol
@@ -23,6 +23,7 @@ from registry.records import (
     PublishedModule,
     Query,
     Task,
+    Verification,
 )
 from registry.work import JobResult, Work, WorkKind
 
@@ -96,7 +97,10 @@ class ModuleRecords(Protocol):
         """Yank a version, or take it back with None."""
 
     def delete(self, name: ModuleName, version: int) -> None:
-        """Remove the record of a version; its number is not given again."""
+        """Remove the record of a version, and with the last one what was found of its bytes.
+
+        Its number is not given again.
+        """
 
     def alias(self, name: ModuleName, alias: str) -> Alias | None:
         """Where an alias points."""
@@ -109,6 +113,16 @@ class ModuleRecords(Protocol):
 
     def alias_history(self, name: ModuleName, alias: str) -> tuple[AliasMove, ...]:
         """All moves of an alias, oldest first."""
+
+
+class VerificationRecords(Protocol):
+    """What workers found of modules, told of their bytes: every version with the same bytes has the same."""
+
+    def get(self, modules: Iterable[Digest]) -> dict[Digest, Verification]:
+        """Those of the modules of which something was found."""
+
+    def put(self, module: Digest, verification: Verification) -> None:
+        """Record what was found, in place of what was found before."""
 
 
 class PipelineRecords(Protocol):
@@ -178,13 +192,19 @@ class JobRecords(Protocol):
         """Newest first."""
 
     def claim(self, kinds: Sequence[WorkKind], *, worker: str, at: datetime, lease_expires_at: datetime) -> Job | None:
-        """Give the oldest free job (queued, or with a lease that ran out) to a worker, in one statement."""
+        """Give the oldest free job (queued, or with a lease that ran out) to a worker, in one statement.
+
+        A job of the kind verify is given only where no other is free: whoever asks does not wait for it.
+        """
 
     def renew(self, job_id: int, *, attempt: int, progress: Progress, lease_expires_at: datetime) -> bool:
         """Keep the lease and say how far it is; False when another attempt holds the job, or it has ended."""
 
     def open(self) -> tuple[Job, ...]:
         """Every job that is queued or running, oldest first."""
+
+    def find_open(self, work: Work) -> Job | None:
+        """The oldest job with this very work that is queued or running."""
 
     def release(self, job_id: int, *, attempt: int) -> bool:
         """Give a job back unharmed, for the next to claim; False when this attempt does not hold it."""
@@ -233,6 +253,9 @@ class QueryRecords(Protocol):
     def get(self, query_id: str) -> Query | None:
         """One query."""
 
+    def data(self, query_id: str) -> tuple[Digest, ...]:
+        """The datasets that a query is about, in order; none where there is no such query."""
+
     def running(self) -> tuple[Query, ...]:
         """Every query that is running, oldest first."""
 
@@ -260,6 +283,7 @@ class UnitOfWork(Protocol):
     """One transaction over all records; it commits when the block ends without an error, else nothing happened."""
 
     modules: ModuleRecords
+    verifications: VerificationRecords
     pipelines: PipelineRecords
     datasets: DatasetRecords
     tasks: TaskRecords

@@ -2,17 +2,15 @@
 
 from collections.abc import Sequence
 
-from registry.answers import Answerer, StatisticsLostError, gather, parse_answer
+from registry.answers import Answerer, Lost, StatisticsLostError, gather, parse_answer
 from registry.errors import JobFailedError, NotFoundError, NotScorableError
 from registry.names import Digest
-from registry.plans import Plan, missing_work, statistics_key
+from registry.plans import Plan, statistics_key
 from registry.ports import Begin, BlobStore, Clock, UnitOfWork
+from registry.query_jobs import jobs_for
 from registry.rankings import QueryState, Ranking
-from registry.records import Job, JobStatus, KeptStatistics, Progress, Query, QueryStatus
-from registry.work import ScoreWork
-
-STAFF = "zoo"
-"""Who owns jobs that the zoo submits for itself."""
+from registry.records import STAFF, Job, JobStatus, Progress, Query, QueryStatus
+from registry.work import ScoreResult, ScoreWork, VerifyWork
 
 
 class QueryService:
@@ -39,7 +37,7 @@ class QueryService:
             kind=plan.kind,
             status=QueryStatus.RUNNING,
             plan=plan.model_dump_json(),
-            jobs=self._jobs_for(work, plan, kept, owner=owner),
+            jobs=jobs_for(work, plan, kept, owner=owner, at=self._clock()),
             created_at=self._clock(),
         )
         if known is None:
@@ -47,21 +45,6 @@ class QueryService:
         else:
             work.queries.replace(query)
         return query.id
-
-    def _jobs_for(
-        self, work: UnitOfWork, plan: Plan, kept: dict[Digest, KeptStatistics], *, owner: str
-    ) -> tuple[int, ...]:
-        """Jobs that bring what is not kept: those that are on the way already, and new ones for the rest."""
-        coming = {
-            statistics_key(chain, job.work): job.id
-            for job in work.jobs.open()
-            if isinstance(job.work, ScoreWork)
-            for chain in job.work.chains
-        }
-        wanted = {cell.key for cell in plan.cells} - kept.keys()
-        at = self._clock()
-        new = [work.jobs.submit(share, owner=owner, at=at).id for share in missing_work(plan, {*kept, *coming})]
-        return tuple(sorted({coming[key] for key in wanted & coming.keys()} | set(new)))
 
     def waiting(self, query_id: str, *, owner: str | None) -> bool:
         """Whether a query still waits for workers; cheap enough to ask often. Raises NotFoundError."""
@@ -86,7 +69,7 @@ class QueryService:
         plan = Plan.model_validate_json(query.plan)
         try:
             with self._begin() as work:
-                findings = gather(work, plan, failures=_failures(jobs))
+                findings = gather(work, plan, lost=_lost(jobs))
             answer = self._answers.answer(plan, findings)
         except StatisticsLostError as error:
             return self._begun_again(query, plan, error)
@@ -103,7 +86,8 @@ class QueryService:
             work.hold()
             work.statistics.remove(error.key)
             kept = work.statistics.get([cell.key for cell in plan.cells])
-            query = query.model_copy(update={"jobs": self._jobs_for(work, plan, kept, owner=STAFF)})
+            jobs = jobs_for(work, plan, kept, owner=STAFF, at=self._clock())
+            query = query.model_copy(update={"jobs": jobs})
             work.queries.replace(query)
         return query
 
@@ -131,7 +115,10 @@ class QueryService:
             return None  # nothing yet, or the end of the query will say why
 
     def cancel(self, query_id: str, *, owner: str | None) -> QueryState:
-        """Stop a query, and its jobs unless others wait for them; one that has ended stays. Raises NotFoundError."""
+        """Stop a query, and its jobs unless others wait for them; one that has ended stays. Raises NotFoundError.
+
+        Looks at modules go on: whoever published them waits for those.
+        """
         with self._begin() as work:
             work.hold()
             query = _query(work, query_id, owner)
@@ -139,8 +126,9 @@ class QueryService:
                 query = query.model_copy(update={"status": QueryStatus.CANCELLED})
                 work.queries.replace(query)
                 shared = {job for other in work.queries.running() for job in other.jobs}
-                for job in set(query.jobs) - shared:
-                    cancel_job(work, job, clock=self._clock)
+                for job in _jobs(work, query):
+                    if job.id not in shared and not isinstance(job.work, VerifyWork):
+                        cancel_job(work, job.id, clock=self._clock)
         return _told(query, [])
 
 
@@ -153,7 +141,7 @@ def _query(work: UnitOfWork, query_id: str, owner: str | None) -> Query:
     """A query whose datasets the caller may know of. Raises NotFoundError."""
     query = work.queries.get(query_id)
     if query is not None:
-        datasets = {task.dataset for task in Plan.model_validate_json(query.plan).tasks}
+        datasets = work.queries.data(query_id)
         if all(work.datasets.get(dataset, owner=owner) is not None for dataset in datasets):
             return query
     raise NotFoundError(f"there is no query {query_id[:200]!r}; ask with POST /transferability")
@@ -168,14 +156,26 @@ def _waits(jobs: Sequence[Job]) -> bool:
     return any(not job.status.ended for job in jobs)
 
 
-def _failures(jobs: Sequence[Job]) -> dict[Digest, str]:
-    """Statistics that will not come, by key, because the job that was to bring them ended without, and why."""
-    return {
-        statistics_key(chain, job.work): job.error or f"job {job.id} was cancelled"
-        for job in jobs
-        if job.status is not JobStatus.DONE and isinstance(job.work, ScoreWork)
-        for chain in job.work.chains
-    }
+def _lost(jobs: Sequence[Job]) -> Lost:
+    """What will not come because the job that was to bring it ended without, and why."""
+    statistics: dict[Digest, str] = {}
+    looks: dict[Digest, str] = {}
+    for job in jobs:
+        why = job.error or f"job {job.id} was cancelled"
+        if isinstance(job.work, ScoreWork):
+            statistics |= _never_brought(job, job.work, why)
+        if isinstance(job.work, VerifyWork) and job.status is not JobStatus.DONE:
+            looks[job.work.module] = why
+    return Lost(statistics, looks)
+
+
+def _never_brought(job: Job, share: ScoreWork, why: str) -> dict[Digest, str]:
+    """Statistics, by key, that a job ended without: all where it failed, else those that its worker could not make."""
+    chains = {chain[-1]: chain for chain in share.chains}
+    failures = dict.fromkeys(chains, why)
+    if isinstance(job.result, ScoreResult):
+        failures = {failure.module: failure.reason for failure in job.result.failures}
+    return {statistics_key(chain, share): failures[module] for module, chain in chains.items() if module in failures}
 
 
 def _told(query: Query, jobs: Sequence[Job], *, partial: Ranking | None = None) -> QueryState:

@@ -15,6 +15,9 @@ from registry.work import JobResult, Work
 
 Item = TypeVar("Item")
 
+STAFF = "zoo"
+"""Who owns jobs that the zoo submits for itself."""
+
 
 class Page(Frozen, Generic[Item]):
     """One page of a list; `next_cursor` is opaque, and null on the last page."""
@@ -23,8 +26,37 @@ class Page(Frozen, Generic[Item]):
     next_cursor: str | None = None
 
 
+class VerificationState(StrEnum):
+    """Whether a worker has built and run a module: not yet, with success, or in vain."""
+
+    UNVERIFIED = "unverified"
+    VERIFIED = "verified"
+    REFUSED = "refused"
+
+
+class Verification(Frozen):
+    """What workers found of a version's bytes, since when that holds, and why they are refused if they are."""
+
+    state: VerificationState = VerificationState.UNVERIFIED
+    at: datetime | None = None
+    reason: str | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the module cannot be used."""
+        return self.state is VerificationState.REFUSED
+
+    @property
+    def verified(self) -> bool:
+        """Whether a worker has built and run the module with success."""
+        return self.state is VerificationState.VERIFIED
+
+
 class PublishedModule(ModuleManifest):
-    """One published version of a module: its manifest, and where and what it is."""
+    """One published version of a module: its manifest, and where and what it is.
+
+    All of it stays as it is for ever, but `yanked` and `verification`.
+    """
 
     namespace: str
     name: str
@@ -33,6 +65,7 @@ class PublishedModule(ModuleManifest):
     size_bytes: int
     published_at: datetime
     yanked: str | None = None
+    verification: Verification = Verification()
 
     @property
     def ref(self) -> str:
@@ -47,6 +80,7 @@ class VersionSummary(Frozen):
     digest: DigestField
     published_at: datetime
     yanked: str | None = None
+    verification: Verification = Verification()
 
 
 class ModuleOverview(Frozen):
@@ -82,7 +116,10 @@ class Lineage(Frozen):
 
 
 class ModuleSearch(Frozen):
-    """What to search for; empty fields do not narrow. `q` is looked for in names, descriptions and tags."""
+    """What to search for; empty fields do not narrow. `q` is looked for in names, descriptions and tags.
+
+    `verified` asks for versions that a worker has verified (true), or for the others (false).
+    """
 
     role: Role | None = None
     namespace: str | None = None
@@ -91,6 +128,7 @@ class ModuleSearch(Frozen):
     takes: str | None = None
     gives: str | None = None
     q: str | None = None
+    verified: bool | None = None
     sort: Literal["name", "-name", "published_at", "-published_at"] = "-published_at"
 
 
@@ -125,10 +163,13 @@ class AliasMove(Frozen):
 
 
 class Change(Frozen):
-    """One step in the zoo's history; serials only grow."""
+    """One step in the zoo's history; serials only grow.
+
+    `refuse` and `verify` say that a version cannot be used any more, or can again; a first success changes no answer.
+    """
 
     serial: int
-    kind: Literal["publish", "yank", "unyank", "delete", "alias"]
+    kind: Literal["publish", "yank", "unyank", "delete", "alias", "refuse", "verify"]
     ref: str
     at: datetime
 
@@ -205,13 +246,15 @@ class JobStatus(StrEnum):
 
 
 class Progress(Frozen):
-    """How far a job is. `stage` says what is being done; `epoch` and `objective` belong to training."""
+    """How far a job is. `stage` says what is being done; the other numbers belong to training."""
 
     stage: Annotated[str, Field(max_length=200)] = ""
     done: Annotated[int, Field(ge=0)] = 0
     total: Annotated[int, Field(ge=0)] = 0
     epoch: int | None = None
     objective: float | None = None
+    alignment: float | None = None
+    examples_per_second: float | None = None
     seconds_left: float | None = None
 
 

@@ -11,13 +11,12 @@ from registry.queries import QueryService
 from registry.rankings import MOST_MAP_TASKS, MapQuestion, RankingQuestion, ReusabilityQuestion, ScoreOptions
 from registry.records import Task
 from registry.scorables import (
-    SCORED_ROLES,
     Scorable,
-    as_scorable,
+    as_sound,
     every_scorable,
     named_scorables,
     sources_of,
-    trained_on,
+    with_sources,
 )
 from registry.settings import Settings
 from registry.tasks import TaskService
@@ -46,7 +45,7 @@ class ReusabilityService:
         with self._begin() as work:
             work.hold()
             task = self._tasks.find(work, question.task, owner=owner)
-            scorable = as_scorable(work, find_module(work, ModuleRef.parse(question.module)))
+            scorable = as_sound(work, find_module(work, ModuleRef.parse(question.module)))
             return self._queries.open(work, self._plan(work, "reusability", question, [(task, scorable)]), owner=owner)
 
     def ask_map(self, question: MapQuestion, *, owner: str) -> str:
@@ -64,8 +63,7 @@ class ReusabilityService:
             found = [self._tasks.find(work, text, owner=owner) for text in question.tasks]
         else:
             every = work.tasks.list(owner=owner, limit=MOST_MAP_TASKS, cursor=None).items
-            modules = work.modules.newest(SCORED_ROLES)
-            found = [task for task in reversed(every) if any(trained_on(module, task) for module in modules)]
+            found = with_sources(work, every[::-1])
         tasks = list({task.id: task for task in found}.values())
         if len(tasks) < 2:
             raise NotScorableError(f"a map needs at least two tasks with a module of their own, found {len(tasks)}")

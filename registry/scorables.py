@@ -9,16 +9,21 @@ from registry.modules import chain_below, find_module
 from registry.names import Digest, ModuleRef
 from registry.ports import UnitOfWork
 from registry.records import PublishedModule, Task
+from registry.verification import refusal
 
 SCORED_ROLES = (Role.INPUT.value, Role.HIDDEN.value)
 
 
 @dataclass(frozen=True, slots=True)
 class Scorable:
-    """A module that can be scored, with the chain that leads to it, the input module first."""
+    """A module that can be scored, with the chain that leads to it, the input module first.
+
+    `refusal` says why workers refused it, or what it stands on; it is named in answers, but no work is made for it.
+    """
 
     module: PublishedModule
     chain: tuple[Digest, ...]
+    refusal: str | None = None
 
 
 def as_scorable(work: UnitOfWork, module: PublishedModule) -> Scorable:
@@ -28,7 +33,16 @@ def as_scorable(work: UnitOfWork, module: PublishedModule) -> Scorable:
     chain = chain_below(work, module)
     if chain[0].role is not Role.INPUT:
         raise NotScorableError(f"{module.ref} does not say what it stands on, so images cannot reach it")
-    return Scorable(module, tuple(part.digest for part in chain))
+    refused = next((refusal(part) for part in chain if part.verification.refused), None)
+    return Scorable(module, tuple(part.digest for part in chain), refused)
+
+
+def as_sound(work: UnitOfWork, module: PublishedModule) -> Scorable:
+    """A module that can be scored and that no worker has refused. Raises NotScorableError."""
+    scorable = as_scorable(work, module)
+    if scorable.refusal is not None:
+        raise NotScorableError(scorable.refusal)
+    return scorable
 
 
 def every_scorable(work: UnitOfWork) -> list[Scorable]:
@@ -62,17 +76,26 @@ def sources_of(work: UnitOfWork, tasks: Sequence[Task]) -> list[Scorable]:
     modules = work.modules.newest(SCORED_ROLES)
     found, faults = [], []
     for index, task in enumerate(tasks):
-        trained = [module for module in modules if trained_on(module, task)]
-        if trained:
-            found.append(max((as_scorable(work, module) for module in trained), key=_depth_and_age))
+        trained = [as_scorable(work, module) for module in modules if trained_on(module, task)]
+        sound = [scorable for scorable in trained if scorable.refusal is None]
+        if sound:
+            found.append(max(sound, key=_depth_and_age))
         else:
-            faults.append(Fault(f"/tasks/{index}", f"no module in the zoo was trained on {task.id}", "no_source"))
+            why = next((scorable.refusal for scorable in trained), None)
+            detail = why or f"no module in the zoo was trained on {task.id}"
+            faults.append(Fault(f"/tasks/{index}", detail, "no_source"))
     if faults:
         raise NotScorableError(
             f"{len(faults)} tasks have no module of their own: {faults[0].detail}; train one with POST /jobs",
             faults=faults,
         )
     return found
+
+
+def with_sources(work: UnitOfWork, tasks: Sequence[Task]) -> list[Task]:
+    """Those of the tasks that a module was trained on which can be scored, and which no worker has refused."""
+    scorables = [scorable for scorable in every_scorable(work) if scorable.refusal is None]
+    return [task for task in tasks if any(trained_on(scorable.module, task) for scorable in scorables)]
 
 
 def _depth_and_age(scorable: Scorable) -> tuple[int, float, str]:

@@ -2,6 +2,8 @@
 
 from kernel_methods.evidence import Evidence
 from kernel_methods.kernels import pooled_features
+from kernel_methods.packing import LONGEST_HEADER_BYTES
+from kernel_methods.shuffles import shuffle_count
 from registry.blobs import BlobKeeper
 from registry.errors import ConflictError, InvalidInputError
 from registry.judging import usual_scores
@@ -10,7 +12,7 @@ from registry.names import Digest
 from registry.plans import statistics_key
 from registry.ports import Begin, BlobStore, UnitOfWork
 from registry.records import KeptStatistics, PublishedModule
-from registry.work import ModuleFailure, ModuleStatistics, ScoreResult, ScoreWork
+from registry.work import ModuleFailure, ModuleStatistics, ModuleVerdict, ScoreResult, ScoreWork
 
 
 class StatisticsService:
@@ -23,9 +25,12 @@ class StatisticsService:
     def check(self, share: ScoreWork, result: ScoreResult) -> tuple[KeptStatistics, ...]:
         """What a worker brought, ready to be recorded in the step that ends the job.
 
+        What failed because a module is refused, or because nobody could look at it, is not kept as a failure: another
+        look may find otherwise.
+
         Raises:
-            InvalidInputError: a module is missing or was not asked for, or statistics are not those of the
-                module and the task.
+            InvalidInputError: a module is missing or was not asked for, is not verified though the work asks for
+                that, or statistics are not those of the module and the task.
             ConflictError: a module was deleted meanwhile.
         """
         chains = {chain[-1]: chain for chain in share.chains}
@@ -36,7 +41,9 @@ class StatisticsService:
                 f"{len(result.statistics)} statistics and {len(result.failures)} failures were brought for "
                 f"{len(chains)} modules; bring one of the two for each module that the work names"
             )
-        return tuple(self._checked(share, chain, brought[module]) for module, chain in chains.items())
+        barred = _check_verdicts(share, result)
+        told = {module: chain for module, chain in chains.items() if barred.isdisjoint(chain)}
+        return tuple(self._checked(share, chain, brought[module]) for module, chain in told.items())
 
     def record(self, work: UnitOfWork, share: ScoreWork, kept: tuple[KeptStatistics, ...]) -> None:
         """Record checked statistics. Raises ConflictError when their dataset was deleted meanwhile."""
@@ -69,8 +76,9 @@ class StatisticsService:
         if isinstance(made, ModuleFailure):
             return kept.model_copy(update={"failure": made.reason})
         module, feature_map = self._module(chain[-1])
-        evidence = self._read(made.blob)
-        _check_shape(evidence, features=pooled_features(module.gives.shape, feature_map.pooling), share=share)
+        features = pooled_features(module.gives.shape, feature_map.pooling)
+        evidence = self._read(made.blob, limit_bytes=largest_bytes(share, features=features))
+        _check_shape(evidence, features=features, share=share)
         scores = usual_scores(evidence, feature_map)
         return kept.model_copy(update={"blob": made.blob, "milliseconds": made.milliseconds, "scores": scores})
 
@@ -83,13 +91,59 @@ class StatisticsService:
             raise InvalidInputError(f"{found[0].ref} has no feature map, so it has no statistics")
         return found[0], found[0].feature_map
 
-    def _read(self, blob: Digest) -> Evidence:
-        """What a blob holds. Raises InvalidInputError, NotFoundError."""
+    def _read(self, blob: Digest, *, limit_bytes: int) -> Evidence:
+        """What a blob holds; one that is too large is not read at all. Raises InvalidInputError, NotFoundError."""
+        size = self._blobs.info(blob).size_bytes
+        if size > limit_bytes:
+            raise InvalidInputError(
+                f"{blob} does not hold statistics: it has {size} bytes, "
+                f"those of this module and task have at most {limit_bytes}"
+            )
         data = self._blobs.get(blob)
         try:
-            return Evidence.from_bytes(data, limit_bytes=len(data))
+            return Evidence.from_bytes(data, limit_bytes=limit_bytes)
         except ValueError as error:
             raise InvalidInputError(f"{blob} does not hold statistics: {error}") from error
+
+
+def largest_bytes(share: ScoreWork, *, features: int) -> int:
+    """The most bytes that one module's statistics on a task can have: every shard, and as many shuffles as are kept.
+
+    Args:
+        share: its task's classes and its shards count.
+        features: width d of the module's feature map.
+    """
+    classes = len(share.task.classes)
+    of_shard = 2 * classes + classes * features + features * (features + 1) // 2
+    of_shuffle = classes * classes + classes
+    shuffles = shuffle_count(classes=classes, dimensions=features)
+    return 8 + LONGEST_HEADER_BYTES + 8 * (share.shards * of_shard + shuffles * of_shuffle)
+
+
+def _check_verdicts(share: ScoreWork, result: ScoreResult) -> set[Digest]:
+    """The modules that the work asks to verify and that no verdict allows.
+
+    Raises:
+        InvalidInputError: a verdict was not asked for, or is not the only one on its module, or statistics are of a
+            module that is not allowed, or stands on one.
+    """
+    verdicts: dict[Digest, ModuleVerdict] = {verdict.module: verdict for verdict in result.verdicts}
+    asked = set(share.verify)
+    if not verdicts.keys() <= asked or len(verdicts) < len(result.verdicts):
+        raise InvalidInputError(
+            f"{len(result.verdicts)} verdicts were brought, but the work asks for none on other modules than "
+            f"{sorted(asked)}, and for one on each"
+        )
+    refused = {module for module, verdict in verdicts.items() if verdict.refused is not None}
+    barred = refused | (asked - verdicts.keys())
+    scored = {statistics.module for statistics in result.statistics}
+    for chain in share.chains:
+        if chain[-1] in scored and not barred.isdisjoint(chain):
+            wrong = next(module for module in chain if module in barred)
+            raise InvalidInputError(
+                f"statistics of {chain[-1]} were brought, but {wrong} is not verified; bring a verdict that allows it"
+            )
+    return barred
 
 
 def _check_shape(evidence: Evidence, *, features: int, share: ScoreWork) -> None:

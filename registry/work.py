@@ -22,6 +22,7 @@ class ScoreWork(Frozen):
 
     A chain is the digests from the input module up to the module that is scored; chains of one work begin
     with the same input module, so shared prefixes run once. Examples are drawn by `seed` and dealt into `shards`.
+    `verify` names those modules of the chains that no worker has built and run yet: they are verified first.
     """
 
     kind: Literal["score"] = "score"
@@ -30,6 +31,7 @@ class ScoreWork(Frozen):
     examples: Annotated[int, Field(ge=4)]
     shards: Annotated[int, Field(ge=2, le=64)] = 10
     seed: Annotated[int, Field(ge=0)] = 0
+    verify: tuple[DigestField, ...] = ()
 
 
 class PredictWork(Frozen):
@@ -40,15 +42,27 @@ class PredictWork(Frozen):
     images: DigestField
 
 
-Work = Annotated[TrainWork | ScoreWork | PredictWork, Field(discriminator="kind")]
-WorkKind = Literal["train", "score", "predict"]
+class VerifyWork(Frozen):
+    """Build a published module and run it, and say whether it does what its manifest says."""
+
+    kind: Literal["verify"] = "verify"
+    module: DigestField
+
+
+Work = Annotated[TrainWork | ScoreWork | PredictWork | VerifyWork, Field(discriminator="kind")]
+WorkKind = Literal["train", "score", "predict", "verify"]
+LONGEST_REASON = 2000
 
 
 class NewModule(Frozen):
-    """A module that a job trained: its bytes are uploaded already, and are published when the job finishes."""
+    """A module that a job trained: its bytes are uploaded already, and are published when the job finishes.
+
+    `verified` says that the worker that trained it has built and run it too, as `VerifyWork` asks.
+    """
 
     name: str
     digest: DigestField
+    verified: bool = False
 
 
 class TrainResult(Frozen):
@@ -73,15 +87,25 @@ class ModuleFailure(Frozen):
     """Why a module could not be scored; the others of the same work were."""
 
     module: DigestField
-    reason: Annotated[str, Field(max_length=2000)]
+    reason: Annotated[str, Field(max_length=LONGEST_REASON)]
+
+
+class ModuleVerdict(Frozen):
+    """What a worker found when it built and ran a module: nothing wrong, or why the module cannot be used."""
+
+    module: DigestField
+    refused: Annotated[str, Field(min_length=1, max_length=LONGEST_REASON)] | None = None
 
 
 class ScoreResult(Frozen):
-    """What scoring brings back: statistics, never a score; and the modules that could not be scored."""
+    """What scoring brings back: statistics, never a score; the modules that could not be scored; and a verdict on
+    each module that the work asks to verify, unless its file could not be had.
+    """
 
     kind: Literal["score"] = "score"
     statistics: tuple[ModuleStatistics, ...]
     failures: tuple[ModuleFailure, ...] = ()
+    verdicts: tuple[ModuleVerdict, ...] = ()
 
 
 class Prediction(Frozen):
@@ -100,4 +124,11 @@ class PredictResult(Frozen):
     milliseconds: Annotated[float, Field(ge=0)]
 
 
-JobResult = Annotated[TrainResult | ScoreResult | PredictResult, Field(discriminator="kind")]
+class VerifyResult(Frozen):
+    """What verification brings back. A module that is refused is a result too, not a job that failed."""
+
+    kind: Literal["verify"] = "verify"
+    verdict: ModuleVerdict
+
+
+JobResult = Annotated[TrainResult | ScoreResult | PredictResult | VerifyResult, Field(discriminator="kind")]

@@ -73,7 +73,7 @@ class ModuleRow(Table):
 
 
 class VersionRow(Table):
-    """One published version, and what it is searched by. `record` is all of it but `yanked`."""
+    """One published version, and what it is searched by. `record` is all of it but `yanked` and `verification`."""
 
     __tablename__ = "versions"
     __table_args__ = (UniqueConstraint("module_id", "version"), UniqueConstraint("module_id", "digest"))
@@ -90,6 +90,16 @@ class VersionRow(Table):
     search_text: Mapped[str]
     published_at: Mapped[datetime]
     yanked: Mapped[str | None]
+    record: Mapped[str]
+
+
+class VerificationRow(Table):
+    """What workers found of a module's bytes; bytes that none has looked at have no row."""
+
+    __tablename__ = "verifications"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
     record: Mapped[str]
 
 

@@ -17,6 +17,7 @@ from registry.ports import (
     StatisticsRecords,
     TaskRecords,
     UnitOfWork,
+    VerificationRecords,
 )
 from storage.records.changes import SqlChangeRecords
 from storage.records.datasets import SqlDatasetRecords
@@ -26,6 +27,7 @@ from storage.records.pipelines import SqlPipelineRecords
 from storage.records.queries import SqlQueryRecords
 from storage.records.statistics import SqlStatisticsRecords
 from storage.records.tasks import SqlTaskRecords
+from storage.records.verification import SqlVerificationRecords
 from storage.transaction import Transaction
 from storage.translation import translated
 
@@ -41,6 +43,7 @@ class SqlUnitOfWork:
     """
 
     modules: ModuleRecords
+    verifications: VerificationRecords
     pipelines: PipelineRecords
     datasets: DatasetRecords
     tasks: TaskRecords
@@ -53,6 +56,7 @@ class SqlUnitOfWork:
         """Args: session: a session that has begun."""
         self._transaction = transaction = Transaction(session)
         self.modules = SqlModuleRecords(transaction)
+        self.verifications = SqlVerificationRecords(transaction)
         self.pipelines = SqlPipelineRecords(transaction)
         self.datasets = SqlDatasetRecords(transaction)
         self.tasks = SqlTaskRecords(transaction)

@@ -15,7 +15,7 @@ from registry.manifest import Role
 from registry.module_file import module_bytes, read_tensors
 from registry.names import Digest, ModuleName, ModuleRef
 from registry.records import Job, ModuleSearch, PublishedModule
-from registry.work import ModuleStatistics, ScoreResult, ScoreWork
+from registry.work import ModuleStatistics, ModuleVerdict, ScoreResult, ScoreWork, VerifyResult, VerifyWork
 from registry.zoo import Zoo
 from tests.builders import module_manifest
 
@@ -44,6 +44,12 @@ def quadrant_module(*, blind: bool = False) -> bytes:
     return module_bytes(module_manifest(), tensors)
 
 
+def hidden_module(below: Digest) -> bytes:
+    """A module file: the builders' hidden module, standing on a module of four outputs."""
+    tensors = {"1.weight": np.eye(4, dtype=np.float32), "1.bias": np.zeros(4, dtype=np.float32)}
+    return module_bytes(module_manifest(Role.HIDDEN, below=below), tensors)
+
+
 def output_module(below: Digest) -> bytes:
     """A module file: the builders' output module for two classes, standing on a module of four outputs."""
     tensors = {"2.weight": np.eye(2, 4, dtype=np.float32), "2.bias": np.zeros(2, dtype=np.float32)}
@@ -51,8 +57,30 @@ def output_module(below: Digest) -> bytes:
 
 
 def publish(zoo: Zoo, name: str, data: bytes) -> PublishedModule:
-    """Publish a module file's bytes."""
+    """Publish a module file's bytes, and let a worker say that they are verified."""
+    module = publish_only(zoo, name, data)
+    verify_all(zoo)
+    return zoo.modules.get(ModuleRef.parse(module.ref))
+
+
+def publish_only(zoo: Zoo, name: str, data: bytes) -> PublishedModule:
+    """Publish a module file's bytes; nobody has looked at them yet."""
     return zoo.modules.publish(ModuleName.parse(name), zoo.blobs.put(data)).module
+
+
+def verify_all(zoo: Zoo, *, refused: Mapping[Digest, str] | None = None) -> list[Job]:
+    """Claim and finish verify jobs until there are none: every module is verified but those to be refused."""
+    done = []
+    while (job := zoo.jobs.claim(["verify"], worker="numpy")) is not None:
+        assert isinstance(job.work, VerifyWork)
+        verdict = ModuleVerdict(module=job.work.module, refused=(refused or {}).get(job.work.module))
+        done.append(zoo.jobs.finish(job.id, attempt=job.attempt, result=VerifyResult(verdict=verdict)))
+    return done
+
+
+def verdicts_of(work: ScoreWork) -> tuple[ModuleVerdict, ...]:
+    """All that the work asks to verify, verified."""
+    return tuple(ModuleVerdict(module=module) for module in work.verify)
 
 
 def quadrant_zip(
@@ -93,7 +121,7 @@ def work_all(zoo: Zoo) -> list[Job]:
     done = []
     while (job := zoo.jobs.claim(["score"], worker="numpy")) is not None:
         assert isinstance(job.work, ScoreWork)
-        result = ScoreResult(statistics=score(zoo, job.work))
+        result = ScoreResult(statistics=score(zoo, job.work), verdicts=verdicts_of(job.work))
         done.append(zoo.jobs.finish(job.id, attempt=job.attempt, result=result))
     return done
 

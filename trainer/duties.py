@@ -9,12 +9,21 @@ from typing import assert_never
 
 from client.zoo import Zoo
 from registry.dataset_file import LabelledImages
-from registry.errors import CorruptBlobError, InvalidInputError, NotFoundError, WrongDigestError
+from registry.errors import (
+    CorruptBlobError,
+    InvalidInputError,
+    JobFailedError,
+    NotFoundError,
+    SettingsError,
+    WrongDigestError,
+)
+from registry.module_file import PipelinePart
 from registry.names import Digest, ModuleName
 from registry.work import (
     JobResult,
     ModuleFailure,
     ModuleStatistics,
+    ModuleVerdict,
     NewModule,
     PredictResult,
     PredictWork,
@@ -22,6 +31,8 @@ from registry.work import (
     ScoreWork,
     TrainResult,
     TrainWork,
+    VerifyResult,
+    VerifyWork,
     Work,
 )
 from trainer.chains import sort_chains
@@ -35,11 +46,12 @@ from trainer.reading import read_images, read_task, read_training_data
 from trainer.run import train
 from trainer.scoring import forwards, score
 from trainer.shelf import Shelf
+from trainer.verification import fault_of, verdict_on
 
 MODULES_KEPT = 64
 
-UNUSABLE = (InvalidInputError, NotFoundError, WrongDigestError, CorruptBlobError)
-"""A module's file is not there, or not a module: the same for whoever tries again."""
+UNUSABLE = (InvalidInputError, NotFoundError, WrongDigestError, CorruptBlobError, SettingsError)
+"""A module's file is not there, or is not a module that can be built with what is installed here."""
 
 
 class Duties:
@@ -60,28 +72,38 @@ class Duties:
                 return self._score(work, lease)
             case PredictWork():
                 return self._predict(work, lease)
+            case VerifyWork():
+                return VerifyResult(verdict=self._verdict(work.module, lease))
             case _:
                 assert_never(work)
 
     def _train(self, work: TrainWork, lease: Lease) -> TrainResult:
-        """Train, upload every file; the zoo publishes them in the step that ends the job."""
+        """Train, verify every module, upload its file; the zoo publishes them in the step that ends the job."""
         with self._borrowed(work.recipe.task.dataset, lease) as path:
             data = read_training_data(path, work.recipe)
         network = train(work.recipe, data, report=lease.tell, should_stop=lease.should_stop)
         made = []
         for module in network.modules:
             lease.check()
+            fault = fault_of(PipelinePart(module.manifest, module.tensors))
+            if fault is not None:
+                raise JobFailedError(f"the trained {module.ending} module cannot be published: {fault}")
             digest = self._put(module.file, lease)
-            made.append(NewModule(name=f"{work.name}-{module.ending}", digest=digest))
+            made.append(NewModule(name=f"{work.name}-{module.ending}", digest=digest, verified=True))
         pipeline = ModuleName.parse(work.name).name if network.complete else None
         return TrainResult(modules=tuple(made), pipeline=pipeline)
 
     def _score(self, work: ScoreWork, lease: Lease) -> ScoreResult:
-        """Score what can be scored, upload its statistics, and say of every other module why it cannot."""
-        modules, broken = self._load(work, lease)
+        """Score what can be scored, upload its statistics, and say of every other module why it cannot.
+
+        Modules that no worker has looked at are verified first; what is refused is not run over anybody's data.
+        """
+        verdicts, missing = self._verdicts(work, lease)
+        refused = {verdict.module: f"refused: {verdict.refused}" for verdict in verdicts if verdict.refused}
+        modules, broken = self._load(work, lease, leave_out={**refused, **missing})
         found = sort_chains(work, modules, broken=broken)
         if not found.sound:
-            return ScoreResult(statistics=(), failures=found.failures)
+            return ScoreResult(statistics=(), failures=found.failures, verdicts=verdicts)
         work = work.model_copy(update={"chains": found.sound})
         data = self._task(work, modules[work.chains[0][0]], lease)
         total = forwards(work, modules, examples=len(data.labels))
@@ -94,13 +116,30 @@ class Duties:
             lease.check()
             blob = self._put(scored.packed, lease)
             statistics.append(ModuleStatistics(module=scored.module, blob=blob, milliseconds=scored.milliseconds))
-        return ScoreResult(statistics=tuple(statistics), failures=tuple(failures))
+        return ScoreResult(statistics=tuple(statistics), failures=tuple(failures), verdicts=verdicts)
 
-    def _load(self, work: ScoreWork, lease: Lease) -> tuple[dict[Digest, LoadedModule], dict[Digest, str]]:
+    def _verdicts(self, work: ScoreWork, lease: Lease) -> tuple[tuple[ModuleVerdict, ...], dict[Digest, str]]:
+        """A verdict on each module that the work asks to verify, and why there is none of the others."""
+        verdicts, missing = [], {}
+        for digest in work.verify:
+            try:
+                verdicts.append(self._verdict(digest, lease))
+            except UNUSABLE as error:
+                missing[digest] = error.detail
+        return tuple(verdicts), missing
+
+    def _verdict(self, digest: Digest, lease: Lease) -> ModuleVerdict:
+        """What a look at a module finds. Raises NotFoundError and its kin where its file cannot be had."""
+        lease.check()
+        return verdict_on(digest, self._fetch(digest, lease))
+
+    def _load(
+        self, work: ScoreWork, lease: Lease, *, leave_out: dict[Digest, str]
+    ) -> tuple[dict[Digest, LoadedModule], dict[Digest, str]]:
         """Every module of the chains that can be built, and why the others cannot."""
         modules: dict[Digest, LoadedModule] = {}
-        broken: dict[Digest, str] = {}
-        for digest in dict.fromkeys(digest for chain in work.chains for digest in chain):
+        broken = dict(leave_out)
+        for digest in dict.fromkeys(digest for chain in work.chains for digest in chain if digest not in leave_out):
             lease.check()
             try:
                 modules[digest] = self._module(digest, lease)
@@ -134,11 +173,12 @@ class Duties:
         """A module, from the shelf, from the cache of files, or from the zoo."""
         return self._modules.get(
             digest,
-            lambda: load_module(
-                patiently(lambda: self._zoo.blobs.fetch(digest), should_stop=lease.should_stop),
-                placement=self._placement,
-            ),
+            lambda: load_module(self._fetch(digest, lease), placement=self._placement),
         )
+
+    def _fetch(self, digest: Digest, lease: Lease) -> Path:
+        """A module's file, from the cache or from the zoo."""
+        return patiently(lambda: self._zoo.blobs.fetch(digest), should_stop=lease.should_stop)
 
     def _task(self, work: ScoreWork, input_module: LoadedModule, lease: Lease) -> LabelledImages:
         """A task's images as an input module wants them."""

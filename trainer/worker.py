@@ -1,4 +1,4 @@
-"""A worker: claims jobs of the zoo, does them, brings back the results; one lane trains, one scores and predicts."""
+"""A worker: claims jobs of the zoo, does them, brings back the results; one lane trains, one does all that is short."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ PARTING_SECONDS = 5.0
 RELEASE_SECONDS = 3.0
 """Together less than the ten seconds after which a container's supervisor loses patience."""
 
-LANES: dict[str, tuple[WorkKind, ...]] = {"train": ("train",), "short": ("score", "predict")}
+LANES: dict[str, tuple[WorkKind, ...]] = {"train": ("train",), "short": ("score", "predict", "verify")}
 """A long training must not keep questions waiting, so each lane has its own thread."""
 
 

@@ -86,6 +86,7 @@ def _environment() -> Environment:
         short=short,
         short_number=words.short_number,
         spoken=words.spoken,
+        verification=words.verification_words,
     )
     environment.globals.update(asset=asset_url, module_url=module_url, with_query=with_query)
     return environment

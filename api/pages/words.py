@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from registry.architectures.specs import ArchitectureSpec, BlocksSpec
+from registry.architectures.specs import ArchitectureSpec, BlocksSpec, TimmSpec, TorchvisionSpec
 from registry.rankings import Ranking
+from registry.records import Verification, VerificationState
 
 KINDS_NAMED = 4
 MODULES_NAMED = 3
@@ -55,17 +56,33 @@ def date_words(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d")
 
 
+def verification_words(verification: Verification) -> str:
+    """What workers found of a version, in a few words; a reason is told elsewhere."""
+    when = "" if verification.at is None else f" on {date_words(verification.at)}"
+    match verification.state:
+        case VerificationState.UNVERIFIED:
+            return "not yet"
+        case VerificationState.VERIFIED:
+            return f"by a worker{when}"
+        case VerificationState.REFUSED:
+            return f"refused by a worker{when}"
+
+
 def spoken(name: str) -> str:
     """A name of the code as words: centred alignment."""
     return name.replace("_", " ")
 
 
 def architecture_words(spec: ArchitectureSpec) -> str:
-    """An architecture in one line: a family and its part, or how many blocks of which kind."""
+    """An architecture in one line: a family or backbone and its part, or how many blocks of which kind."""
     if not isinstance(spec, BlocksSpec):
         stop = "the end" if spec.stop is None else str(spec.stop)
         whole = spec.start == 0 and spec.stop is None
-        return spec.family if whole else f"{spec.family}, blocks {spec.start} to {stop}"
+        if isinstance(spec, TorchvisionSpec | TimmSpec):
+            name, pieces = f"{spec.library} {spec.backbone}", "stages"
+        else:
+            name, pieces = spec.family, "blocks"
+        return name if whole else f"{name}, {pieces} {spec.start} to {stop}"
     kinds = Counter(block.block for block in spec.blocks)
     named = [spoken(kind) if count == 1 else f"{count} {spoken(kind)}" for kind, count in kinds.items()]
     rest = ["…"] if len(named) > KINDS_NAMED else []

@@ -1,6 +1,7 @@
 """Modules over HTTP: publish, search, fetch, yank, delete."""
 
 import hashlib
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -116,6 +117,7 @@ async def publish_module(
 ) -> Response:
     """Publish a file as the next version, or give the version that has these bytes already.
 
+    A worker verifies it afterwards; publishing bytes again that were refused has a worker look at them again.
     Bytes first, record second: a version is visible whole or not at all, and a file that is refused is not kept.
     """
     modules = services.zoo.modules
@@ -143,10 +145,12 @@ async def _file_of(request: Request, services: Services) -> AsyncIterator[Digest
 
 
 def manifest_tag(module: PublishedModule) -> str:
-    """The entity tag of a manifest as it is answered: its bytes never change, but whether it is yanked may."""
-    if module.yanked is None:
-        return module.digest
-    return f"{module.digest};yanked-{hashlib.sha256(module.yanked.encode()).hexdigest()[:16]}"
+    """The entity tag of a manifest as it is answered: its bytes never change, but what is said of them may.
+
+    That is whether the version is yanked, and what workers found when they built and ran it.
+    """
+    said = json.dumps([module.yanked, module.verification.model_dump(mode="json")])
+    return f"{module.digest};{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
 @contextmanager
@@ -173,7 +177,7 @@ def _hidden_versions_named(zoo: Zoo, ref: ModuleRef) -> Iterator[None]:
 def show_version(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
     """The manifest of a version, named by number, digest or alias.
 
-    It is revalidated at each use, since a version may be yanked; the entity tag then changes.
+    It is revalidated at each use, since a version may be yanked, verified or refused; the entity tag then changes.
     """
     with _hidden_versions_named(zoo, ref):
         module = zoo.modules.get(ref)

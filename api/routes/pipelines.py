@@ -132,7 +132,7 @@ def _measured(zoo: Zoo, pipeline: str) -> BlobInfo:
     response_model=PredictResult,
     operation_id="predict",
     responses={
-        **refusals(NotFoundError, InvalidDatasetError, TooLargeError, JobFailedError),
+        **refusals(NotFoundError, ConflictError, InvalidDatasetError, TooLargeError, JobFailedError),
         202: {"description": "Not ready yet; follow the job in `Location`.", "model": Job},
     },
     openapi_extra=raw_body("One image, or a zip, parquet or npz file of images; labels are not needed."),
@@ -140,7 +140,7 @@ def _measured(zoo: Zoo, pipeline: str) -> BlobInfo:
 async def predict(pipeline: str, request: Request, services: TheServices) -> Response:
     """Labels and probabilities of images. The images are gone as soon as the prediction is made."""
     settings = services.zoo.settings
-    await in_thread(services.zoo.pipelines.get, pipeline)
+    await in_thread(services.zoo.pipelines.usable, pipeline)
     seconds = preferred_wait(request, default=settings.wait_seconds, limit=settings.wait_limit_seconds)
     async with services.desk.body(request, limit_bytes=settings.dataset_limit_bytes) as received:
         job = await in_thread(_submit, services, pipeline, received.blob.digest)

@@ -9,8 +9,13 @@ import typer
 from client.cli.options import ZooOptions, opened, takes, tensor_type, word
 from client.cli.output import answers, line, plain_table, write_json
 from registry.manifest import Role
-from registry.records import ModuleSearch, Page, PublishedModule
+from registry.records import ModuleSearch, Page, PublishedModule, Verification, VerificationState
 
+VERIFIED = {
+    VerificationState.UNVERIFIED: "not yet",
+    VerificationState.VERIFIED: "yes",
+    VerificationState.REFUSED: "refused",
+}
 Sort = Literal["name", "-name", "published_at", "-published_at"]
 
 
@@ -25,6 +30,7 @@ class SearchOptions(ZooOptions):
     tag: Annotated[str | None, typer.Option(help="Only modules with this tag.")] = None
     takes: Annotated[str | None, typer.Option(help="Only modules that take this, such as 'float32[3,32,32]'.")] = None
     gives: Annotated[str | None, typer.Option(help="Only modules that give this.")] = None
+    verified: Annotated[bool, typer.Option("--verified", help="Only modules that a worker has built and run.")] = False
     sort: Annotated[Sort, typer.Option(help="Order of the results.")] = "-published_at"
     limit: Annotated[int, typer.Option(min=1, help="At most so many results.")] = 50
 
@@ -39,6 +45,7 @@ class SearchOptions(ZooOptions):
             takes=tensor_type(self.takes, option="--takes"),
             gives=tensor_type(self.gives, option="--gives"),
             q=self.query,
+            verified=self.verified or None,
             sort=self.sort,
         )
 
@@ -63,7 +70,7 @@ def search(options: SearchOptions) -> None:
 
 def _write_table(modules: tuple[PublishedModule, ...]) -> None:
     """A line for each module."""
-    table = plain_table("module", "role", "takes", "gives", "trained on", "size", "tags")
+    table = plain_table("module", "role", "takes", "gives", "trained on", "size", "verified", "tags")
     for module in modules:
         table.add_row(
             module.ref,
@@ -72,9 +79,17 @@ def _write_table(modules: tuple[PublishedModule, ...]) -> None:
             str(module.gives),
             trained_on(module),
             f"{module.size_bytes / 1e6:.2f} MB",
+            VERIFIED[module.verification.state],
             " ".join(module.tags),
         )
     answers().print(table)
+
+
+def verified(verification: Verification) -> str:
+    """Whether a worker has built and run a version, since when, and why it is refused if it is."""
+    when = "" if verification.at is None else f", {verification.at:%Y-%m-%d %H:%M} UTC"
+    why = f": {verification.reason}" if verification.reason else ""
+    return f"{VERIFIED[verification.state]}{when}{why}"
 
 
 def trained_on(module: PublishedModule) -> str:

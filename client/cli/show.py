@@ -9,7 +9,7 @@ from rich.pretty import Pretty
 
 from client.cli.options import ZooOptions, module_ref, opened, takes
 from client.cli.output import answers, plain_table, write_json
-from client.cli.search import trained_on
+from client.cli.search import trained_on, verified
 from registry.frozen import Frozen
 from registry.names import ModuleRef
 from registry.records import Lineage, ModuleOverview, PublishedModule
@@ -73,6 +73,7 @@ def _facts(shown: Shown) -> list[tuple[str, str]]:
         ("trained on", trained_on(module)),
         ("metrics", ", ".join(f"{m.name} on {m.on}: {m.value:.4g}" for m in module.metrics)),
         ("published", f"{module.published_at:%Y-%m-%d %H:%M} UTC"),
+        ("verified", verified(module.verification)),
         ("yanked", module.yanked or ""),
         ("description", module.description),
         ("license", module.license),

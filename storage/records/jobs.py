@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, case, select, update
 
 from registry.records import Job, JobStatus, Page, Progress
 from registry.work import JobResult, Work, WorkKind
@@ -13,6 +13,7 @@ from storage.tables import JobRow
 from storage.transaction import Transaction
 
 NO_PROGRESS = Progress().model_dump_json()
+VERIFY: WorkKind = "verify"
 OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
 WORK: TypeAdapter[Work] = TypeAdapter(Work)
 RESULT: TypeAdapter[JobResult] = TypeAdapter(JobResult)
@@ -61,10 +62,12 @@ class SqlJobRecords:
     def claim(self, kinds: Sequence[WorkKind], *, worker: str, at: datetime, lease_expires_at: datetime) -> Job | None:
         """Give the oldest free job (queued, or with a lease that ran out) to a worker, in one statement.
 
+        A job of the kind verify is given only where no other is free: whoever asks does not wait for it.
         Workers ask often and mostly in vain: whether there is anything at all is read first, without the lock.
         A lost attempt takes its progress with it.
         """
-        oldest = select(JobRow.id).where(_free(at), JobRow.kind.in_(kinds)).order_by(JobRow.id).limit(1)
+        free = select(JobRow.id).where(_free(at), JobRow.kind.in_(kinds))
+        oldest = free.order_by(case((JobRow.kind == VERIFY, 1), else_=0), JobRow.id).limit(1)
         if self._transaction.first(oldest) is None:
             return None
         claim = update(JobRow).where(JobRow.id == oldest.with_for_update(skip_locked=True).scalar_subquery())
@@ -88,6 +91,12 @@ class SqlJobRecords:
         """Every job that is queued or running, oldest first."""
         wanted = select(JobRow).where(JobRow.status.in_(OPEN)).order_by(JobRow.id)
         return tuple(_job(row) for (row,) in self._transaction.rows(wanted))
+
+    def find_open(self, work: Work) -> Job | None:
+        """The oldest job with this very work that is queued or running."""
+        same = select(JobRow).where(JobRow.status.in_(OPEN), JobRow.work == work.model_dump_json())
+        row = self._transaction.first(same.order_by(JobRow.id).limit(1))
+        return None if row is None else _job(row[0])
 
     def release(self, job_id: int, *, attempt: int) -> bool:
         """Give a job back unharmed, for the next to claim; False when this attempt does not hold it.

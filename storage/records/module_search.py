@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from registry.errors import Fault, InvalidInputError
-from registry.records import Facet, ModuleSearch, Page, PublishedModule
+from registry.records import Facet, ModuleSearch, Page, PublishedModule, Verification, VerificationState
 from storage.cursors import Column, Key, beyond, read_cursor, write_cursor
-from storage.tables import ModuleRow, VersionRow, WordRow
+from storage.tables import ModuleRow, VerificationRow, VersionRow, WordRow
 from storage.transaction import Transaction
 
 TAG, CLASS = "tag", "class"
@@ -18,7 +18,11 @@ LONGEST_WORDS = 1000
 _SHAPE = re.compile(r"[0-9]+(,[0-9]+)*")
 _TYPE = re.compile(r"([a-z0-9]*)\[([0-9,]+)\]")
 
-Found = tuple[str, str | None, str, str, datetime, int]
+Read = tuple[str, str | None, str]
+Found = tuple[str, str | None, str, str, str, datetime, int]
+FOUND_OUT = func.coalesce(VerificationRow.record, Verification().model_dump_json())
+"""What workers found of a version, as JSON text; where none has looked, that."""
+
 BY_NAME: tuple[tuple[Column, ...], tuple[type[Key], ...]] = (
     (ModuleRow.namespace, ModuleRow.name),
     (str, str),
@@ -48,7 +52,7 @@ class ModuleFinder:
         wanted = wanted.order_by(*(column.desc() if descending else column for column in columns))
         rows = self._transaction.rows(wanted.limit(limit + 1))
         more = _cursor_after(rows[limit - 1], query.sort, by_name=by_name) if len(rows) > limit else None
-        return Page(items=tuple(_module(row[0], row[1]) for row in rows[:limit]), next_cursor=more)
+        return Page(items=tuple(_module(row[0], row[1], row[2]) for row in rows[:limit]), next_cursor=more)
 
     def facets(self, query: ModuleSearch) -> dict[str, tuple[Facet, ...]]:
         """Counts by role, namespace, tag, takes and gives over everything that fits, most frequent first."""
@@ -79,9 +83,16 @@ class ModuleFinder:
         return tuple(Facet(value=value, count=count) for value, count in self._transaction.rows(counted))
 
 
-def read_module(row: Row[str, str | None]) -> PublishedModule:
-    """The module of a row: its record, and whether it is yanked, which is all that can change."""
-    return _module(row[0], row[1])
+def every_version() -> Select[*Read]:
+    """Versions with their modules, as `read_module` reads them."""
+    versions = select(VersionRow.record, VersionRow.yanked, FOUND_OUT)
+    modules = versions.select_from(VersionRow).join(ModuleRow, ModuleRow.id == VersionRow.module_id)
+    return modules.outerjoin(VerificationRow, VerificationRow.digest == VersionRow.digest)
+
+
+def read_module(row: Row[*Read]) -> PublishedModule:
+    """The module of a row: its record, and what can change: whether it is yanked, and what workers found of it."""
+    return _module(*row)
 
 
 def searchable(text: str) -> str:
@@ -89,9 +100,9 @@ def searchable(text: str) -> str:
     return text.casefold().replace("\0", "")
 
 
-def _module(record: str, yanked: str | None) -> PublishedModule:
+def _module(record: str, yanked: str | None, found_out: str) -> PublishedModule:
     module = PublishedModule.model_validate_json(record)
-    return module if yanked is None else module.model_copy(update={"yanked": yanked})
+    return module.model_copy(update={"yanked": yanked, "verification": Verification.model_validate_json(found_out)})
 
 
 def _found() -> Select[*Found]:
@@ -99,16 +110,18 @@ def _found() -> Select[*Found]:
     found = select(
         VersionRow.record,
         VersionRow.yanked,
+        FOUND_OUT,
         ModuleRow.namespace,
         ModuleRow.name,
         VersionRow.published_at,
         ModuleRow.id,
     )
-    return found.join(ModuleRow, ModuleRow.id == VersionRow.module_id)
+    modules = found.select_from(VersionRow).join(ModuleRow, ModuleRow.id == VersionRow.module_id)
+    return modules.outerjoin(VerificationRow, VerificationRow.digest == VersionRow.digest)
 
 
 def _cursor_after(row: Row[*Found], sort: str, *, by_name: bool) -> str:
-    _, _, namespace, name, published_at, module_id = row
+    *_, namespace, name, published_at, module_id = row
     return write_cursor(sort, (namespace, name) if by_name else (published_at, module_id))
 
 
@@ -129,7 +142,15 @@ def _conditions(query: ModuleSearch) -> list[ColumnElement[bool]]:
         conditions.append(_has_type(VersionRow.gives, query.gives, "gives"))
     if query.q:
         conditions.append(_has_text(query.q))
+    if query.verified is not None:
+        conditions.append(_is_verified() if query.verified else ~_is_verified())
     return conditions
+
+
+def _is_verified() -> ColumnElement[bool]:
+    """Whether a worker has built and run a version with success."""
+    verified = select(VerificationRow.digest).where(VerificationRow.state == VerificationState.VERIFIED)
+    return VersionRow.digest.in_(verified)
 
 
 def _has_word(kind: str, word: str) -> ColumnElement[bool]:

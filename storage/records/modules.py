@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, Row, Select, case, delete, select, update
 from registry.errors import NotFoundError
 from registry.names import LATEST, Digest, ModuleName, Selector
 from registry.records import Alias, AliasMove, Facet, ModuleSearch, Page, PublishedModule
-from storage.records.module_search import CLASS, TAG, ModuleFinder, read_module, searchable
+from storage.records.module_search import CLASS, TAG, ModuleFinder, Read, every_version, read_module, searchable
+from storage.records.verification import forget_orphan
 from storage.tables import AliasMoveRow, AliasRow, ModuleRow, VersionRow, WordRow
 from storage.transaction import Transaction, chunks
 
@@ -46,7 +47,7 @@ class SqlModuleRecords:
             search_text=_search_text(module),
             published_at=module.published_at,
             yanked=module.yanked,
-            record=module.model_dump_json(exclude={"yanked"}),
+            record=module.model_dump_json(exclude={"yanked", "verification"}),
         )
         version_id = self._transaction.changed(new.returning(VersionRow.id))[0][0]
         self._add_words(version_id, module)
@@ -59,11 +60,11 @@ class SqlModuleRecords:
 
     def by_digest(self, digest: Digest) -> tuple[PublishedModule, ...]:
         """Every version with these bytes, oldest first."""
-        return self._read(_versions().where(VersionRow.digest == digest).order_by(VersionRow.id))
+        return self._read(every_version().where(VersionRow.digest == digest).order_by(VersionRow.id))
 
     def versions(self, name: ModuleName) -> tuple[PublishedModule, ...]:
         """All versions, newest first."""
-        return self._read(_versions().where(*_named(name)).order_by(VersionRow.version.desc()))
+        return self._read(every_version().where(*_named(name)).order_by(VersionRow.version.desc()))
 
     def search(self, query: ModuleSearch, *, limit: int, cursor: str | None) -> Page[PublishedModule]:
         """The newest version, not yanked, of each module that fits. Raises InvalidInputError for a bad cursor."""
@@ -75,12 +76,12 @@ class SqlModuleRecords:
 
     def newest(self, roles: Sequence[str]) -> tuple[PublishedModule, ...]:
         """The newest version, not yanked, of every module with one of these roles, by name."""
-        newest = _versions().where(VersionRow.version == ModuleRow.newest, VersionRow.role.in_(roles))
+        newest = every_version().where(VersionRow.version == ModuleRow.newest, VersionRow.role.in_(roles))
         return self._read(newest.order_by(ModuleRow.namespace, ModuleRow.name))
 
     def standing_on(self, digest: Digest) -> tuple[PublishedModule, ...]:
         """Versions whose `below` is this digest, oldest first."""
-        return self._read(_versions().where(VersionRow.below == digest).order_by(VersionRow.id))
+        return self._read(every_version().where(VersionRow.below == digest).order_by(VersionRow.id))
 
     def set_yanked(self, name: ModuleName, version: int, reason: str | None) -> None:
         """Yank a version, or take it back with None. Raises NotFoundError."""
@@ -90,7 +91,9 @@ class SqlModuleRecords:
         self._set_newest(module_id)
 
     def delete(self, name: ModuleName, version: int) -> None:
-        """Remove the record of a version; its number is not given again.
+        """Remove the record of a version, and with the last one what was found of its bytes.
+
+        Its number is not given again.
 
         Raises:
             NotFoundError: there is no such version.
@@ -98,7 +101,8 @@ class SqlModuleRecords:
         """
         module_id = self._held(name, version)
         gone = delete(VersionRow).where(VersionRow.module_id == module_id, VersionRow.version == version)
-        self._transaction.change(gone)
+        for (digest,) in self._transaction.changed(gone.returning(VersionRow.digest)):
+            forget_orphan(self._transaction, digest)
         self._set_newest(module_id)
 
     def alias(self, name: ModuleName, alias: str) -> Alias | None:
@@ -139,7 +143,7 @@ class SqlModuleRecords:
             for revision, version, moved_at in self._transaction.rows(moves)
         )
 
-    def _read(self, wanted: Select[str, str | None]) -> tuple[PublishedModule, ...]:
+    def _read(self, wanted: Select[*Read]) -> tuple[PublishedModule, ...]:
         return tuple(read_module(row) for row in self._transaction.rows(wanted))
 
     def _hold(self, name: ModuleName, *, last_version: int) -> tuple[int, int]:
@@ -197,25 +201,20 @@ class SqlModuleRecords:
         return bool(self._transaction.changed(moved.returning(AliasRow.revision)))
 
 
-def _versions() -> Select[str, str | None]:
-    """Versions with their modules."""
-    return select(VersionRow.record, VersionRow.yanked).join(ModuleRow, ModuleRow.id == VersionRow.module_id)
-
-
 def _named(name: ModuleName) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return ModuleRow.namespace == name.namespace, ModuleRow.name == name.name
 
 
-def _selected(selector: Selector) -> Select[str, str | None]:
+def _selected(selector: Selector) -> Select[*Read]:
     """The version that a selector means, of any module."""
     if selector.version is not None:
-        return _versions().where(VersionRow.version == selector.version)
+        return every_version().where(VersionRow.version == selector.version)
     if selector.digest is not None:
-        return _versions().where(VersionRow.digest == selector.digest)
+        return every_version().where(VersionRow.digest == selector.digest)
     if selector.alias == LATEST:
-        return _versions().where(VersionRow.version == ModuleRow.newest)
+        return every_version().where(VersionRow.version == ModuleRow.newest)
     pointing = (AliasRow.module_id == VersionRow.module_id) & (AliasRow.version == VersionRow.version)
-    return _versions().join(AliasRow, pointing).where(AliasRow.alias == selector.alias)
+    return every_version().join(AliasRow, pointing).where(AliasRow.alias == selector.alias)
 
 
 def _aliases(name: ModuleName) -> Select[str, int, str, int]:

@@ -34,6 +34,11 @@ class SqlQueryRecords:
         row = self._transaction.first(select(QueryRow.record).where(QueryRow.id == query_id))
         return None if row is None else Query.model_validate_json(row[0])
 
+    def data(self, query_id: str) -> tuple[Digest, ...]:
+        """The datasets that a query is about, in order; none where there is no such query."""
+        about = select(QueryDataRow.data).where(QueryDataRow.query_id == query_id).order_by(QueryDataRow.data)
+        return tuple(Digest(data) for (data,) in self._transaction.rows(about))
+
     def running(self) -> tuple[Query, ...]:
         """Every query that is running, oldest first."""
         wanted = select(QueryRow.record).where(QueryRow.status == QueryStatus.RUNNING)

@@ -107,8 +107,8 @@ def test_a_heartbeat_tells_how_far_the_job_is(http: httpx.Client, job: int) -> N
     claimed(http)
     progress = {"stage": "hidden 1", "done": 3, "total": 10, "epoch": 3, "objective": 0.5, "seconds_left": 7.0}
     beat = http.put(f"/jobs/{job}/heartbeat", json={"attempt": 1, "progress": progress})
-    assert beat.json()["progress"] == progress
-    assert http.get(f"/jobs/{job}").json()["progress"] == progress
+    for told in (beat.json(), http.get(f"/jobs/{job}").json()):
+        assert told["progress"].items() >= progress.items()
 
 
 def test_another_attempt_is_refused(http: httpx.Client, job: int) -> None:

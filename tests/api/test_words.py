@@ -3,9 +3,19 @@
 import pytest
 
 from api.pages.bars import Axis
-from api.pages.words import architecture_words, bytes_words, listed, number_words, score_words, short_number
+from api.pages.words import (
+    architecture_words,
+    bytes_words,
+    listed,
+    number_words,
+    score_words,
+    short_number,
+    verification_words,
+)
 from registry.architectures.specs import BlocksSpec, FlattenSpec, LinearSpec, MlpArguments, MlpSpec, ReluSpec
+from registry.records import Verification
 from tests.api.test_plots import row_of
+from tests.builders import NOW
 
 
 @pytest.mark.parametrize(
@@ -73,3 +83,15 @@ def test_an_axis_over_equal_values_or_nothing_has_a_width():
     assert Axis.over([]).high > Axis.over([]).low
     same = row_of(0).model_copy(update={"interval": (0.9, 0.9), "chance": 0.9, "static": 0.9})
     assert Axis.over([same]).place(0.9) == "50.00%"
+
+
+@pytest.mark.parametrize(
+    ("state", "at", "said"),
+    [
+        ("unverified", None, "not yet"),
+        ("verified", NOW, "by a worker on 2026-01-02"),
+        ("refused", NOW, "refused by a worker on 2026-01-02"),
+    ],
+)
+def test_what_workers_found_is_told_in_a_few_words(state, at, said):
+    assert verification_words(Verification(state=state, at=at)) == said

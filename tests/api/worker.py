@@ -7,19 +7,28 @@ from contextlib import contextmanager
 import httpx
 
 from registry.records import Job
-from registry.work import Prediction, PredictResult, PredictWork, ScoreResult, ScoreWork
+from registry.work import (
+    ModuleVerdict,
+    Prediction,
+    PredictResult,
+    PredictWork,
+    ScoreResult,
+    ScoreWork,
+    VerifyResult,
+    VerifyWork,
+)
 from tests.api.serving import Service
-from tests.numpy_worker import score
+from tests.numpy_worker import score, verdicts_of
 
 
 def claim(http: httpx.Client, *kinds: str, wait_seconds: float = 0.0) -> Job | None:
     """Claim one job."""
-    body = {"worker": "test", "kinds": kinds or ("train", "score", "predict"), "wait_seconds": wait_seconds}
+    body = {"worker": "test", "kinds": kinds or ("train", "score", "predict", "verify"), "wait_seconds": wait_seconds}
     answer = http.post("/jobs/claim", json=body)
     return None if answer.status_code == 204 else Job.model_validate_json(answer.content)
 
 
-def finish(http: httpx.Client, job: Job, result: ScoreResult | PredictResult) -> httpx.Response:
+def finish(http: httpx.Client, job: Job, result: ScoreResult | PredictResult | VerifyResult) -> httpx.Response:
     """End a job with its result."""
     body = {"attempt": job.attempt, "result": result.model_dump(mode="json")}
     return http.post(f"/jobs/{job.id}/finish", json=body)
@@ -28,7 +37,10 @@ def finish(http: httpx.Client, job: Job, result: ScoreResult | PredictResult) ->
 def do(service: Service, job: Job) -> httpx.Response:
     """Do what a job asks for, and say so."""
     if isinstance(job.work, ScoreWork):
-        return finish(service.http, job, ScoreResult(statistics=score(service.zoo, job.work)))
+        made = ScoreResult(statistics=score(service.zoo, job.work), verdicts=verdicts_of(job.work))
+        return finish(service.http, job, made)
+    if isinstance(job.work, VerifyWork):
+        return finish(service.http, job, VerifyResult(verdict=ModuleVerdict(module=job.work.module)))
     assert isinstance(job.work, PredictWork)
     service.http.get(f"/blobs/{job.work.images}").raise_for_status()
     prediction = Prediction(item="image", label="a", probabilities={"a": 0.75, "b": 0.25})
@@ -37,12 +49,12 @@ def do(service: Service, job: Job) -> httpx.Response:
 
 @contextmanager
 def working(service: Service) -> Iterator[None]:
-    """A worker that does every score and predict job while the block runs."""
+    """A worker that does every job but training while the block runs."""
     stop = threading.Event()
 
     def work() -> None:
         while not stop.is_set():
-            job = claim(service.http, "score", "predict", wait_seconds=0.2)
+            job = claim(service.http, "score", "predict", "verify", wait_seconds=0.2)
             if job is not None:
                 do(service, job).raise_for_status()
 

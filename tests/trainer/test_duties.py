@@ -11,12 +11,12 @@ from PIL import Image
 
 from client.cache import digest_of_bytes
 from client.zoo import Zoo
-from registry.errors import NotFoundError, ZooError
+from registry.errors import JobFailedError, NotFoundError, ZooError
 from registry.module_file import module_bytes
 from registry.names import Digest
 from registry.recipes import TaskSpec
 from registry.records import Job, JobStatus
-from registry.work import PredictWork, ScoreWork, TrainWork, Work
+from registry.work import PredictWork, ScoreWork, TrainWork, VerifyWork, Work
 from tests.api.serving import Service, serving
 from tests.trainer.examples import digits, ignore, never, recipe
 from tests.trainer.serving import digits_file, digits_recipe
@@ -143,6 +143,37 @@ def test_a_pipeline_is_called_by_the_name_without_its_namespace(bench):
     result = bench.do(TrainWork(name="ada/low", recipe=digits_recipe(bench.dataset, epochs=1)))
     assert result.pipeline == "low"
     assert [made.name for made in result.modules] == ["ada/low-input", "ada/low-output"]
+
+
+def test_trained_modules_are_verified_before_they_are_uploaded(bench, monkeypatch):
+    work = TrainWork(name="ada/low", recipe=digits_recipe(bench.dataset, epochs=1))
+    assert all(made.verified for made in bench.do(work).modules)
+    monkeypatch.setattr("trainer.duties.fault_of", lambda part: "it is odd")
+    with pytest.raises(JobFailedError, match="the trained input module cannot be published: it is odd"):
+        bench.do(work)
+
+
+@pytest.mark.parametrize(("make", "refused"), [(lambda bench: bench.first, False), (overflowing, True)])
+def test_a_look_at_a_module_gives_a_verdict(bench, make, refused):
+    module = make(bench)
+    verdict = bench.do(VerifyWork(module=module)).verdict
+    assert (verdict.module, verdict.refused is not None) == (module, refused)
+
+
+def test_a_module_that_cannot_be_had_fails_the_look_and_is_not_refused(bench):
+    with pytest.raises(NotFoundError):
+        bench.do(VerifyWork(module=MISSING))
+
+
+def test_what_nobody_verified_is_verified_before_it_is_scored(bench):
+    bad, (first, hidden, _) = overflowing(bench), (module.digest for module in bench.network.modules)
+    asked = bench.score((first, hidden), (first, bad), (first, MISSING))
+    result = bench.do(asked.model_copy(update={"verify": (hidden, bad, MISSING)}))
+    assert {verdict.module: verdict.refused is None for verdict in result.verdicts} == {hidden: True, bad: False}
+    assert [made.module for made in result.statistics] == [hidden]
+    reasons = {failed.module: failed.reason for failed in result.failures}
+    assert "refused: its outputs" in reasons[bad]
+    assert name_of(MISSING) in reasons[MISSING]
 
 
 def image() -> bytes:

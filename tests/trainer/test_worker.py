@@ -18,8 +18,9 @@ from registry.errors import UnauthenticatedError
 from registry.manifest import Role
 from registry.rankings import RankingQuestion, ReusabilityQuestion
 from registry.recipes import OutputSpec
-from registry.records import Dataset, Job, JobStatus, ModuleSearch
+from registry.records import Dataset, Job, JobStatus, ModuleSearch, VerificationState
 from tests.api.serving import Service, serving
+from tests.numpy_worker import linear_module
 from tests.trainer.examples import digit_arrays
 from tests.trainer.serving import digits_file, digits_recipe, working
 from trainer.__main__ import main
@@ -82,6 +83,22 @@ def test_a_training_job_publishes_its_modules_and_their_pipeline(zoo, trained):
     assert [module.role for module in pipeline.modules] == [Role.INPUT, Role.HIDDEN, Role.OUTPUT]
     assert pipeline.labels == ("low", "high")
     assert (pipeline.name, trained.result.pipeline) == ("low-high", "low-high")
+
+
+def test_what_a_worker_trained_is_verified_at_once(zoo, trained):
+    states = [zoo.modules.show(ref).verification.state for ref in trained.result.published]
+    assert states == [VerificationState.VERIFIED] * 3
+
+
+def test_what_somebody_publishes_is_verified_by_a_worker(zoo, url, tmp_path):
+    file = tmp_path / "module.safetensors"
+    file.write_bytes(linear_module(1))
+    module = zoo.modules.publish("ida/from-outside", file)
+    assert module.verification.state is VerificationState.UNVERIFIED
+    with working(url, tmp_path / "cache"):
+        wait_for(lambda: zoo.jobs.list(kind="verify").items[0], lambda seen: seen.status.ended)
+    assert zoo.modules.show(module.ref).verification.state is VerificationState.VERIFIED
+    zoo.modules.delete("ida/from-outside", 1)
 
 
 def test_the_last_progress_is_the_end_of_the_run(trained):

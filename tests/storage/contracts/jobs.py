@@ -4,7 +4,7 @@ import pytest
 
 from registry.errors import InvalidInputError
 from registry.records import JobStatus, Progress
-from registry.work import NewModule, PredictResult, ScoreWork, TrainResult
+from registry.work import NewModule, PredictResult, ScoreWork, TrainResult, VerifyWork
 from tests.builders import NOW, digest_of, later, train_work
 
 TRAIN = ["train"]
@@ -31,6 +31,12 @@ class JobRecordsContract:
         first, second = submit(begin), submit(begin)
         assert [claim(begin).id, claim(begin).id] == [first.id, second.id]
         assert claim(begin) is None
+
+    def test_a_look_at_a_module_is_given_when_nothing_else_is_free(self, begin):
+        looks = [submit(begin, work=VerifyWork(module=digest_of(number))) for number in (1, 2)]
+        score = submit(begin, work=score_work())
+        given = [claim(begin, kinds=["verify", "score"]).id for _ in range(3)]
+        assert given == [score.id, looks[0].id, looks[1].id]
 
     def test_a_claim_says_who_holds_the_job_and_how_long(self, begin):
         submit(begin)
@@ -106,6 +112,22 @@ class JobRecordsContract:
             found = work.jobs.open()
             assert found == tuple(work.jobs.get(jobs[index].id) for index in (0, 2, 3))
         assert [job.status for job in found] == [JobStatus.RUNNING, JobStatus.QUEUED, JobStatus.QUEUED]
+
+    def test_open_work_is_found_again_and_the_oldest_of_it(self, begin):
+        first, _, other = submit(begin), submit(begin), submit(begin, work=score_work())
+        with begin() as work:
+            assert work.jobs.find_open(first.work) == first
+            assert work.jobs.find_open(other.work) == other
+            assert work.jobs.find_open(train_work("ada/other")) is None
+
+    def test_work_that_has_ended_is_not_open(self, begin):
+        job = submit(begin)
+        claim(begin)
+        with begin() as work:
+            assert work.jobs.find_open(job.work).status is JobStatus.RUNNING
+        end(begin, job, attempt=1)
+        with begin() as work:
+            assert work.jobs.find_open(job.work) is None
 
     def test_an_empty_queue_has_nothing_open(self, begin):
         with begin() as work:

@@ -224,6 +224,15 @@ class QueryRecordsContract:
             assert work.queries.get("query") == query()
             assert work.queries.get("other") is None
 
+    def test_a_question_says_which_data_it_is_about(self, begin):
+        about = sorted([digest_of("data"), digest_of("more")])
+        with begin() as work:
+            work.queries.add(query(), data=about[::-1])
+            work.queries.replace(query(status=QueryStatus.DONE))
+        with begin() as work:
+            assert work.queries.data("query") == tuple(about)
+            assert work.queries.data("other") == ()
+
     def test_an_answer_replaces_the_question(self, begin):
         answered = query(status=QueryStatus.DONE).model_copy(update={"answer": '{"rows": []}', "jobs": (1, 2)})
         with begin() as work:

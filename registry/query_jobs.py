@@ -1,0 +1,47 @@
+"""Which jobs an answer waits for: those on their way already, and new ones for what is missing still."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from registry.names import Digest
+from registry.plans import Plan, missing_work, statistics_key
+from registry.ports import UnitOfWork
+from registry.records import Job
+from registry.verification import look_at
+from registry.work import ScoreWork
+
+
+def jobs_for(work: UnitOfWork, plan: Plan, kept: Collection[Digest], *, owner: str, at: datetime) -> tuple[int, ...]:
+    """Jobs that bring the statistics that are not kept, and look at every module that no worker has looked at.
+
+    Whoever scores a module looks at it first, so that nobody who publishes and asks at once waits twice. Nothing is
+    done for modules that were refused, nor for those that stand on them.
+    """
+    found = work.verifications.get(digest for cell in plan.cells for digest in cell.chain)
+    refused = {digest for digest, verification in found.items() if verification.refused}
+    cells = [cell for cell in plan.cells if refused.isdisjoint(cell.chain)]
+    barred = {cell.key for cell in plan.cells} - {cell.key for cell in cells}
+    unverified = {digest for cell in cells for digest in cell.chain} - found.keys()
+    coming = _coming(work)
+    missing = missing_work(plan, {*kept, *coming, *barred})
+    jobs = [coming[cell.key] for cell in cells if cell.key in coming and cell.key not in kept]
+    jobs += [work.jobs.submit(_looking(share, unverified), owner=owner, at=at) for share in missing]
+    looked_at = {digest for job in jobs if isinstance(job.work, ScoreWork) for digest in job.work.verify}
+    jobs += [look_at(work, digest, at=at) for digest in sorted(unverified - looked_at)]
+    return tuple(sorted({job.id for job in jobs}))
+
+
+def _coming(work: UnitOfWork) -> dict[Digest, Job]:
+    """The open job that is to bring statistics, by their key."""
+    return {
+        statistics_key(chain, job.work): job
+        for job in work.jobs.open()
+        if isinstance(job.work, ScoreWork)
+        for chain in job.work.chains
+    }
+
+
+def _looking(share: ScoreWork, unverified: Collection[Digest]) -> ScoreWork:
+    """Work that looks at those of its modules first that no worker has looked at."""
+    parts = {digest for chain in share.chains for digest in chain}
+    return share.model_copy(update={"verify": tuple(sorted(parts & set(unverified)))})

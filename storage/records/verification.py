@@ -1,0 +1,39 @@
+"""What workers found of modules, in SQL."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import delete, select
+
+from registry.names import Digest
+from registry.records import Verification
+from storage.tables import VerificationRow, VersionRow
+from storage.transaction import Transaction, chunks
+
+
+class SqlVerificationRecords:
+    """What workers found of modules, told of their bytes."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        """Args: transaction: the one all records of a unit of work share."""
+        self._transaction = transaction
+
+    def get(self, modules: Iterable[Digest]) -> dict[Digest, Verification]:
+        """Those of the modules of which something was found."""
+        found: dict[Digest, Verification] = {}
+        for some in chunks(dict.fromkeys(modules)):
+            wanted = select(VerificationRow.digest, VerificationRow.record).where(VerificationRow.digest.in_(some))
+            rows = self._transaction.rows(wanted)
+            found |= {Digest(digest): Verification.model_validate_json(record) for digest, record in rows}
+        return found
+
+    def put(self, module: Digest, verification: Verification) -> None:
+        """Record what was found, in place of what was found before."""
+        values = {"state": verification.state, "record": verification.model_dump_json()}
+        new = self._transaction.insert(VerificationRow).values(digest=module, **values)
+        self._transaction.change(new.on_conflict_do_update(index_elements=[VerificationRow.digest], set_=values))
+
+
+def forget_orphan(transaction: Transaction, module: str) -> None:
+    """Forget what was found of bytes that no version has any more."""
+    held = select(VersionRow.id).where(VersionRow.digest == module).exists()
+    transaction.change(delete(VerificationRow).where(VerificationRow.digest == module, ~held))

@@ -1,0 +1,7 @@
+"""Verdicts on modules in SQLite."""
+
+from tests.storage.contracts.verification import VerificationRecordsContract
+
+
+class TestSqliteVerification(VerificationRecordsContract):
+    pass
