@@ -25,12 +25,17 @@ class Role(StrEnum):
 
 
 class Preprocessing(Frozen):
-    """How an image becomes the input of an input module: colour, size, then (pixel / 255 - mean) / std."""
+    """How an image becomes the input of an input module: colour, size, then (pixel / 255 - mean) / std.
+
+    Without ``crop`` the whole image is squashed to the size. With it, only a window in the middle is kept: of the
+    output's proportions, and ``crop`` times as large as the largest such window in the image.
+    """
 
     colour: Literal["rgb", "grey"]
     height: Annotated[int, Field(ge=1, le=1024, description="pixels")]
     width: Annotated[int, Field(ge=1, le=1024, description="pixels")]
     resampling: Literal["nearest", "box", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    crop: Annotated[FiniteFloat, Field(gt=0, le=1, description="share of the sides that is kept")] | None = None
     mean: tuple[FiniteFloat, ...]
     std: tuple[Annotated[FiniteFloat, Field(gt=0)], ...]
 
@@ -98,7 +103,10 @@ class Metric(Frozen):
 
 
 class ModuleManifest(Frozen):
-    """Everything a module's file says of itself; `gives` must agree with what the architecture derives."""
+    """Everything a module's file says of itself; `gives` must agree with what the architecture derives.
+
+    What a backbone of another library gives, only a worker that has built it can tell.
+    """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     role: Role

@@ -14,13 +14,29 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, BinaryIO, Literal, assert_never
 
 import numpy as np
 from pydantic import Field
 
 from kernel_methods.kernels import pooled_features
-from registry.architectures.contracts import MAX_PIPELINE_MODULES, Bounds, TensorEntrySpec, check_tensors, gives
+from registry.architectures.contracts import (
+    MAX_PIPELINE_MODULES,
+    Bounds,
+    TensorEntrySpec,
+    TensorType,
+    check_parameters,
+    check_tensors,
+    gives,
+)
+from registry.architectures.specs import (
+    BlocksSpec,
+    LeNet5Spec,
+    MlpSpec,
+    ResNetSpec,
+    TimmSpec,
+    TorchvisionSpec,
+)
 from registry.errors import (
     Fault,
     InvalidArchitectureError,
@@ -141,13 +157,26 @@ def _check_header(header: ModuleHeader, *, parameter_limit: int, features_limit:
 def _check_gives(manifest: ModuleManifest, *, parameter_limit: int) -> None:
     """Raises InvalidManifestError unless `gives` is what the architecture derives from `takes`."""
     try:
-        derived = gives(manifest.architecture, manifest.takes, bounds=Bounds(parameters=parameter_limit))
+        derived = _derived_gives(manifest, bounds=Bounds(parameters=parameter_limit))
     except InvalidArchitectureError as error:
         faults = [Fault(f"/module{fault.pointer}", fault.detail, fault.code) for fault in error.faults]
         raise InvalidArchitectureError(error.detail, faults=faults) from error
     if derived != manifest.gives:
         detail = f"gives says {manifest.gives}, but the architecture gives {derived} for {manifest.takes}"
         raise InvalidManifestError(detail, faults=[Fault("/module/gives", detail, "invalid_manifest")])
+
+
+def _derived_gives(manifest: ModuleManifest, *, bounds: Bounds) -> TensorType:
+    """What the module gives by arithmetic; what it says itself where only building it could tell."""
+    spec = manifest.architecture
+    match spec:
+        case TorchvisionSpec() | TimmSpec():
+            check_parameters(spec, bounds=bounds)
+            return manifest.gives
+        case BlocksSpec() | LeNet5Spec() | MlpSpec() | ResNetSpec():
+            return gives(spec, manifest.takes, bounds=bounds)
+        case _:
+            assert_never(spec)
 
 
 def _check_features(manifest: ModuleManifest, *, features_limit: int) -> None:

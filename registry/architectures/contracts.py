@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, assert_never
 
 from pydantic import Field, model_validator
 
@@ -16,12 +16,24 @@ from registry.architectures.arithmetic import (
     tensor_shapes,
 )
 from registry.architectures.families import family_blocks
-from registry.architectures.specs import ArchitectureSpec, BlockSpec, BlocksSpec
+from registry.architectures.specs import (
+    ArchitectureSpec,
+    ArithmeticSpec,
+    BackboneSpec,
+    BlockSpec,
+    BlocksSpec,
+    LeNet5Spec,
+    MlpSpec,
+    ResNetSpec,
+    TimmSpec,
+    TorchvisionSpec,
+)
 from registry.errors import Fault, InvalidArchitectureError
 from registry.frozen import Frozen
 
 MAX_TENSOR_VALUES = 2**24
 MAX_PIPELINE_MODULES = 64
+MAX_BACKBONE_TENSORS = 10_000
 
 
 class TensorType(Frozen):
@@ -71,7 +83,7 @@ class Bounds:
 DEFAULT_BOUNDS = Bounds()
 
 
-def blocks_of(spec: ArchitectureSpec) -> tuple[BlockSpec, ...]:
+def blocks_of(spec: ArithmeticSpec) -> tuple[BlockSpec, ...]:
     """The blocks of an architecture, written out.
 
     Raises:
@@ -90,7 +102,7 @@ def blocks_of(spec: ArchitectureSpec) -> tuple[BlockSpec, ...]:
     return blocks[spec.start : stop]
 
 
-def gives(spec: ArchitectureSpec, takes: TensorType, *, bounds: Bounds = DEFAULT_BOUNDS) -> TensorType:
+def gives(spec: ArithmeticSpec, takes: TensorType, *, bounds: Bounds = DEFAULT_BOUNDS) -> TensorType:
     """Type of an architecture's outputs for inputs of type ``takes``, by arithmetic.
 
     Raises:
@@ -103,12 +115,12 @@ def gives(spec: ArchitectureSpec, takes: TensorType, *, bounds: Bounds = DEFAULT
     return TensorType(shape=shapes[-1])
 
 
-def derive_contract(spec: ArchitectureSpec, takes: TensorType, *, bounds: Bounds = DEFAULT_BOUNDS) -> ShapeContract:
+def derive_contract(spec: ArithmeticSpec, takes: TensorType, *, bounds: Bounds = DEFAULT_BOUNDS) -> ShapeContract:
     """Shape contract of an architecture. Raises InvalidArchitectureError as `gives` does."""
     return ShapeContract(takes=takes, gives=gives(spec, takes, bounds=bounds))
 
 
-def _shapes(spec: ArchitectureSpec, takes: TensorType) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+def _shapes(spec: ArithmeticSpec, takes: TensorType) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Shape before and after every block."""
     before = takes.shape
     for index, block in enumerate(blocks_of(spec)):
@@ -124,7 +136,7 @@ def _shapes(spec: ArchitectureSpec, takes: TensorType) -> Iterator[tuple[tuple[i
         before = after
 
 
-def tensors(spec: ArchitectureSpec) -> dict[str, TensorEntrySpec]:
+def tensors(spec: ArithmeticSpec) -> dict[str, TensorEntrySpec]:
     """Name, shape and dtype of every tensor of the weights, as in the state of the torch module."""
     return {
         f"{index}.{name}": TensorEntrySpec(shape)
@@ -134,13 +146,20 @@ def tensors(spec: ArchitectureSpec) -> dict[str, TensorEntrySpec]:
 
 
 def parameter_count(spec: ArchitectureSpec) -> int:
-    """Number of trained values; running statistics of batch norm are left out."""
-    return sum(
-        prod(shape)
-        for block in blocks_of(spec)
-        for name, shape in tensor_shapes(block).items()
-        if not name.endswith(RUNNING_STATISTICS)
-    )
+    """Number of trained values; running statistics of batch norm are left out. A backbone says its own."""
+    match spec:
+        case TorchvisionSpec() | TimmSpec():
+            return spec.parameters
+        case BlocksSpec() | LeNet5Spec() | MlpSpec() | ResNetSpec():
+            shapes = {name: entry.shape for name, entry in tensors(spec).items()}
+            return trained_values(shapes)
+        case _:
+            assert_never(spec)
+
+
+def trained_values(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """Number of values in tensors of these names and shapes, running statistics of batch norm left out."""
+    return sum(prod(shape) for name, shape in shapes.items() if not name.endswith(RUNNING_STATISTICS))
 
 
 def check_parameters(spec: ArchitectureSpec, *, bounds: Bounds = DEFAULT_BOUNDS) -> None:
@@ -148,7 +167,7 @@ def check_parameters(spec: ArchitectureSpec, *, bounds: Bounds = DEFAULT_BOUNDS)
     _check_bound(parameter_count(spec), bounds.parameters, "parameters")
 
 
-def multiply_adds(spec: ArchitectureSpec, takes: TensorType) -> int:
+def multiply_adds(spec: ArithmeticSpec, takes: TensorType) -> int:
     """Multiplications of one example's pass through all linear maps and convolutions.
 
     Raises:
@@ -157,7 +176,7 @@ def multiply_adds(spec: ArchitectureSpec, takes: TensorType) -> int:
     return sum(multiply_adds_of_blocks(spec, takes))
 
 
-def multiply_adds_of_blocks(spec: ArchitectureSpec, takes: TensorType) -> tuple[int, ...]:
+def multiply_adds_of_blocks(spec: ArithmeticSpec, takes: TensorType) -> tuple[int, ...]:
     """Multiplications of one example's pass, block for block.
 
     Raises:
@@ -179,11 +198,23 @@ def _refusal(detail: str, *, pointer: str = "/architecture") -> InvalidArchitect
 def check_tensors(spec: ArchitectureSpec, entries: Mapping[str, TensorEntrySpec]) -> tuple[Fault, ...]:
     """Every way in which a file's tensors differ from those of an architecture; none if they are the same.
 
+    Of a backbone it is known here how many values it has, not under which names: `registry.networks` compares those.
+
     Args:
         spec: the architecture.
         entries: name, shape and dtype of every tensor in the file.
     """
-    wanted = tensors(spec)
+    match spec:
+        case TorchvisionSpec() | TimmSpec():
+            return tuple(_backbone_faults(spec, entries))
+        case BlocksSpec() | LeNet5Spec() | MlpSpec() | ResNetSpec():
+            return compare_tensors(tensors(spec), entries)
+        case _:
+            assert_never(spec)
+
+
+def compare_tensors(wanted: Mapping[str, TensorEntrySpec], entries: Mapping[str, TensorEntrySpec]) -> tuple[Fault, ...]:
+    """Every way in which tensors differ from those that are wanted: missing ones, others, and unknown ones."""
     sentences = {name: f"is missing; the architecture has it as {_told(wanted[name])}" for name in wanted}
     sentences = {name: said for name, said in sentences.items() if name not in entries}
     for name, entry in entries.items():
@@ -191,10 +222,25 @@ def check_tensors(spec: ArchitectureSpec, entries: Mapping[str, TensorEntrySpec]
             sentences[name] = f"is {_told(entry)}, but the architecture has no such tensor"
         elif entry != wanted[name]:
             sentences[name] = f"is {_told(entry)}, but the architecture has it as {_told(wanted[name])}"
-    return tuple(
-        Fault(f"/tensors/{_escaped(name)}", f"tensor {name[:200]!r} {said}", "invalid_weights")
-        for name, said in sentences.items()
-    )
+    return tuple(_tensor_fault(name, said) for name, said in sentences.items())
+
+
+def _backbone_faults(spec: BackboneSpec, entries: Mapping[str, TensorEntrySpec]) -> Iterator[Fault]:
+    """What can be said of a backbone's tensors without building it."""
+    if len(entries) > MAX_BACKBONE_TENSORS:
+        said = f"the file has {len(entries):,} tensors; at most {MAX_BACKBONE_TENSORS:,} are allowed"
+        yield Fault("/tensors", said, "invalid_weights")
+    for name, entry in entries.items():
+        if entry.dtype != "F32":
+            yield _tensor_fault(name, f"is {_told(entry)}; weights are F32, and counts of batches are left out")
+    counted = trained_values({name: entry.shape for name, entry in entries.items()})
+    if counted != spec.parameters:
+        said = f"the tensors hold {counted:,} trained values, but the architecture says {spec.parameters:,} parameters"
+        yield Fault("/tensors", said, "invalid_weights")
+
+
+def _tensor_fault(name: str, said: str) -> Fault:
+    return Fault(f"/tensors/{_escaped(name)}", f"tensor {name[:200]!r} {said}", "invalid_weights")
 
 
 def _told(entry: TensorEntrySpec) -> str:

@@ -3,7 +3,7 @@
 from itertools import pairwise
 from typing import Literal, assert_never
 
-from kernel_methods.kernels import Activation
+from kernel_methods.kernels import TrainedActivation
 from registry.architectures.specs import (
     MAX_FEATURES,
     ActivationSpec,
@@ -47,7 +47,7 @@ def family_blocks(spec: FamilySpec) -> tuple[BlockSpec, ...]:
             assert_never(spec)
 
 
-def activation_block(name: Activation) -> ActivationSpec:
+def activation_block(name: TrainedActivation) -> ActivationSpec:
     """The block of an activation's name."""
     match name:
         case "relu":

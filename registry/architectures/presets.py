@@ -8,7 +8,7 @@ from typing import assert_never
 
 from pydantic import ValidationError
 
-from kernel_methods.kernels import Activation, Pooling, pooled_features, pooling_grid
+from kernel_methods.kernels import Activation, Pooling, TrainedActivation, pooled_features, pooling_grid
 from registry.architectures.arithmetic import tensor_shapes
 from registry.architectures.contracts import TensorType, blocks_of, multiply_adds_of_blocks
 from registry.architectures.families import activation_block
@@ -44,7 +44,7 @@ IMAGENET_STEM_PIXELS = 128
 
 
 def family_spec(
-    family: FamilyName, takes: TensorType, *, width: int | None = None, activation: Activation = "relu"
+    family: FamilyName, takes: TensorType, *, width: int | None = None, activation: TrainedActivation = "relu"
 ) -> FamilySpec:
     """A whole backbone of a family, fitted to its inputs.
 
@@ -68,7 +68,7 @@ def family_spec(
         raise _refusal(f"{seen}: {fault['input']} is refused, {fault['msg']}") from error
 
 
-def _fitted(family: FamilyName, takes: TensorType, *, width: int, activation: Activation) -> FamilySpec:
+def _fitted(family: FamilyName, takes: TensorType, *, width: int, activation: TrainedActivation) -> FamilySpec:
     match family:
         case "mlp":
             widths = (width,) * MLP_LAYERS
@@ -88,7 +88,7 @@ def _fitted(family: FamilyName, takes: TensorType, *, width: int, activation: Ac
             assert_never(family)
 
 
-def _lenet5_arguments(takes: TensorType, *, width: int, activation: Activation) -> LeNet5Arguments:
+def _lenet5_arguments(takes: TensorType, *, width: int, activation: TrainedActivation) -> LeNet5Arguments:
     """LeNet-5 for these images: as published at 32 pixels, padded at 28, with 3 x 3 kernels below 16."""
     channels, height, pixels = takes.shape
     side = min(height, pixels)
@@ -106,7 +106,7 @@ def _lenet5_arguments(takes: TensorType, *, width: int, activation: Activation) 
 
 
 def backbone(
-    family: FamilyName, takes: TensorType, *, width: int | None = None, activation: Activation = "relu"
+    family: FamilyName, takes: TensorType, *, width: int | None = None, activation: TrainedActivation = "relu"
 ) -> tuple[BlockSpec, ...]:
     """The blocks of `family_spec`: everything below the output module, raw outputs at its end.
 
@@ -154,11 +154,17 @@ def split(blocks: Sequence[BlockSpec], modules: int, takes: TensorType | None = 
     work = [1 if tensor_shapes(block) else 0 for block in blocks]
     if takes is not None:
         work = list(multiply_adds_of_blocks(BlocksSpec(blocks=tuple(blocks)), takes))
-    return split_at(blocks, _even_cuts(allowed, modules=modules, work=work))
+    return split_at(blocks, even_cuts(allowed, modules=modules, work=work))
 
 
-def _even_cuts(allowed: Sequence[int], *, modules: int, work: Sequence[int]) -> list[int]:
-    """For every border the allowed cut whose work below is nearest to the border's even share."""
+def even_cuts(allowed: Sequence[int], *, modules: int, work: Sequence[int]) -> list[int]:
+    """For every border the allowed cut whose work below is nearest to the border's even share.
+
+    Args:
+        allowed: where to cut, increasing; each an index into ``work``.
+        modules: number of parts, at most one more than there are cuts.
+        work: of every piece, in any unit.
+    """
     below = [0, *accumulate(work)]
     shares = [below[cut] for cut in allowed]
     chosen: list[int] = []
@@ -178,7 +184,7 @@ def output_module(gives: TensorType, *, activation: Activation, pooling: Pooling
 
     Args:
         gives: type of the outputs of the module below.
-        activation: of the feature map.
+        activation: of the feature map; the identity needs no block.
         pooling: of the feature map; all but "none" need outputs of shape (c, h, w).
         classes: number of outputs, at least 1.
 
@@ -193,8 +199,8 @@ def output_module(gives: TensorType, *, activation: Activation, pooling: Pooling
         seen = f"{features:,} features and {classes:,} classes"
         raise _refusal(f"{seen} are not 1 to {MAX_FEATURES:,} each; pool more, or merge classes")
     linear = LinearSpec(in_features=features, out_features=classes)
-    first = activation_block(activation)
-    return BlocksSpec(blocks=(first, *pooling_blocks(pooling), FlattenSpec(), UnitNormSpec(), linear))
+    first = () if activation == "identity" else (activation_block(activation),)
+    return BlocksSpec(blocks=(*first, *pooling_blocks(pooling), FlattenSpec(), UnitNormSpec(), linear))
 
 
 def pooling_blocks(pooling: Pooling) -> tuple[BlockSpec, ...]:

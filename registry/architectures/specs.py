@@ -5,11 +5,12 @@ follows it is the first block of the module above. Every number has a bound, sta
 amount to together is bounded in `registry.architectures.contracts`.
 """
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Discriminator, Field, StrictBool, Tag
+from pydantic import Discriminator, Field, StrictBool, Tag, model_validator
 
-from kernel_methods.kernels import Activation
+from kernel_methods.kernels import TrainedActivation
+from registry.architectures.backbone_names import TorchvisionName
 from registry.frozen import Frozen
 
 MAX_BLOCKS = 1_000
@@ -183,7 +184,7 @@ class LeNet5Arguments(Frozen):
     paddings: tuple[Padding, Padding] = (2, 0)
     channels: tuple[Channels, Channels] = (6, 16)
     features: tuple[Features, Features] = (120, 84)
-    activation: Activation = "relu"
+    activation: TrainedActivation = "relu"
 
 
 class MlpArguments(Frozen):
@@ -191,7 +192,7 @@ class MlpArguments(Frozen):
 
     in_features: Features
     widths: tuple[Features, ...] = Field(min_length=1, max_length=MAX_WIDTHS)
-    activation: Activation = "relu"
+    activation: TrainedActivation = "relu"
 
 
 class ResNetArguments(Frozen):
@@ -203,7 +204,7 @@ class ResNetArguments(Frozen):
     in_channels: Channels = 3
     width: Annotated[int, Field(strict=True, ge=1, le=MAX_CHANNELS // 8)] = 64
     stem: Literal["cifar", "imagenet"] = "cifar"
-    activation: Activation = "relu"
+    activation: TrainedActivation = "relu"
 
 
 class Part(Frozen):
@@ -237,18 +238,63 @@ class ResNetSpec(Part):
 FamilySpec: TypeAlias = Annotated[LeNet5Spec | MlpSpec | ResNetSpec, Field(discriminator="family")]
 
 
+ArithmeticSpec: TypeAlias = BlocksSpec | FamilySpec
+"""Architectures whose shapes, tensors and costs follow by arithmetic."""
+
+
+class Backbone(Part):
+    """Stages ``start`` to ``stop`` (left out) of a network that another library builds, its classifier left out.
+
+    Its shapes and tensors are that library's: whoever has no torch takes what the manifest says of them, within
+    bounds, until a worker has built and run it.
+
+    ``parameters`` counts the values of all its tensors but running statistics. ``image_size`` is set where the
+    weights depend on it: side of the square images in pixels.
+    """
+
+    parameters: Annotated[int, Field(strict=True, ge=0)]
+    image_size: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = None
+
+    @model_validator(mode="after")
+    def _check_part(self) -> Self:
+        if self.stop is not None and self.start >= self.stop:
+            raise ValueError(f"start {self.start} and stop {self.stop} are no part of a network; need start < stop")
+        return self
+
+
+class TorchvisionSpec(Backbone):
+    """A part of a classification network of torchvision."""
+
+    library: Literal["torchvision"] = "torchvision"
+    backbone: TorchvisionName
+
+
+class TimmSpec(Backbone):
+    """A part of a network of timm, by a name of timm's own registry; never one of a hub or a path."""
+
+    library: Literal["timm"] = "timm"
+    backbone: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*(\.[a-z0-9_]+)?$", max_length=128)]
+
+
+BackboneSpec: TypeAlias = Annotated[TorchvisionSpec | TimmSpec, Field(discriminator="library")]
+
+
 def _way_of_saying(value: object) -> str | None:
     keys = value if isinstance(value, dict) else getattr(value, "model_fields_set", ())
+    if isinstance(value, Backbone) or "backbone" in keys:
+        return "backbone"
     if isinstance(value, Part) or "family" in keys:
         return "family"
     return "blocks" if "blocks" in keys else None
 
 
 ArchitectureSpec: TypeAlias = Annotated[
-    Annotated[BlocksSpec, Tag("blocks")] | Annotated[FamilySpec, Tag("family")],
+    Annotated[BlocksSpec, Tag("blocks")]
+    | Annotated[FamilySpec, Tag("family")]
+    | Annotated[BackboneSpec, Tag("backbone")],
     Discriminator(
         _way_of_saying,
         custom_error_type="architecture_kind",
-        custom_error_message="An architecture is an object with either 'blocks' or 'family'",
+        custom_error_message="An architecture is an object with one of 'blocks', 'family' or 'backbone'",
     ),
 ]

@@ -1,6 +1,6 @@
 """Specs become torch modules: built without drawing a number, then initialised from a generator or loaded."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
 from typing import assert_never
 
@@ -12,10 +12,12 @@ from registry.architectures.contracts import (
     blocks_of,
     check_parameters,
     check_tensors,
+    compare_tensors,
 )
 from registry.architectures.specs import (
     AdaptiveAveragePoolSpec,
     ArchitectureSpec,
+    ArithmeticSpec,
     AveragePoolSpec,
     BasicBlockSpec,
     BatchNorm1dSpec,
@@ -29,10 +31,14 @@ from registry.architectures.specs import (
     ReluSpec,
     SigmoidSpec,
     TanhSpec,
+    TimmSpec,
+    TorchvisionSpec,
     UnitNormSpec,
 )
-from registry.errors import InvalidWeightsError
+from registry.errors import Fault, InvalidWeightsError
+from registry.networks.backbones import build_backbone
 from registry.networks.blocks import BasicBlock, BatchNorm, UnitNorm
+from registry.networks.stages import PartOfNetwork
 
 SAFETENSORS_DTYPES = {
     torch.float32: "F32",
@@ -101,7 +107,7 @@ def _plain(spec: ReluSpec | TanhSpec | SigmoidSpec | FlattenSpec | UnitNormSpec)
             assert_never(spec)
 
 
-def build(spec: ArchitectureSpec) -> nn.Sequential:
+def build(spec: ArithmeticSpec) -> nn.Sequential:
     """Build a module on the current default device, every weight NaN until `initialise` or `load` sets it.
 
     No number is drawn, so global randomness stays as it was; a weight that was forgotten cannot go unseen.
@@ -167,7 +173,7 @@ def _draw(weight: Tensor, generator: torch.Generator) -> None:
     weight.copy_(drawn.uniform_(-bound, bound, generator=generator))
 
 
-def load(spec: ArchitectureSpec, weights: Mapping[str, Tensor]) -> nn.Sequential:
+def load(spec: ArchitectureSpec, weights: Mapping[str, Tensor]) -> nn.Sequential | PartOfNetwork:
     """Build a module on the current default device with these weights, frozen and in eval mode.
 
     Args:
@@ -175,20 +181,28 @@ def load(spec: ArchitectureSpec, weights: Mapping[str, Tensor]) -> nn.Sequential
         weights: every tensor of the architecture by name, and no other; they are copied.
 
     Raises:
-        InvalidArchitectureError: the part of a family is empty, or there are too many parameters.
+        InvalidArchitectureError: there is no such part of a family or backbone, or there are too many parameters.
         InvalidWeightsError: names, shapes or dtypes are not those of the architecture; each is a fault.
+        SettingsError: the library of a backbone is not installed.
     """
     check_parameters(spec)
-    faults = check_tensors(spec, {name: _entry(tensor) for name, tensor in weights.items()})
+    entries = {name: _entry(tensor) for name, tensor in weights.items()}
+    _require(check_tensors(spec, entries))
+    module = build_backbone(spec) if isinstance(spec, TorchvisionSpec | TimmSpec) else build(spec)
+    held = module.weights() if isinstance(module, PartOfNetwork) else module.state_dict()
+    _require(compare_tensors({name: _entry(tensor) for name, tensor in held.items()}, entries))
+    with torch.no_grad():
+        for name, tensor in held.items():
+            tensor.copy_(weights[name])
+    return module.requires_grad_(requires_grad=False).eval()
+
+
+def _require(faults: Sequence[Fault]) -> None:
+    """Raises InvalidWeightsError where there are faults."""
     if faults:
         raise InvalidWeightsError(
             f"{len(faults)} tensors do not fit the architecture, first: {faults[0].detail}", faults=faults
         )
-    module = build(spec)
-    with torch.no_grad():
-        for name, tensor in module.state_dict().items():
-            tensor.copy_(weights[name])
-    return module.requires_grad_(requires_grad=False).eval()
 
 
 def _entry(tensor: Tensor) -> TensorEntrySpec:

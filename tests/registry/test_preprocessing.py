@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
+from torchvision.transforms._presets import ImageClassification
 
 from registry.manifest import Preprocessing
 from registry.preprocessing import RESAMPLING, prepare_image, prepare_images
@@ -64,3 +66,34 @@ def test_no_images_become_an_empty_array():
 def test_other_shapes_are_a_mistake_of_the_caller(shape):
     with pytest.raises(ValueError, match="must have shape"):
         prepare_image(pixels(*shape), preparation())
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (60, 91), (83, 50)])
+def test_a_crop_keeps_the_middle_as_torchvision_does_in_two_steps(height, width):
+    rows, columns = np.mgrid[:height, :width]
+    image = np.stack([rows * 2, columns * 2, rows + columns], axis=2).astype(np.uint8)
+    two_steps = ImageClassification(crop_size=28, resize_size=32, mean=(0, 0, 0), std=(1, 1, 1))
+    expected = two_steps(Image.fromarray(image)).numpy().transpose(1, 2, 0) * 255
+    prepared = prepare_image(image, preparation(height=28, width=28).model_copy(update={"crop": 28 / 32}))
+    assert prepared.shape == (28, 28, 3)
+    assert np.abs(prepared - expected).mean() < 1
+    squashed = prepare_image(image, preparation(height=28, width=28))
+    assert np.abs(squashed - expected).mean() > 2
+
+
+def test_a_crop_of_everything_keeps_a_square_image_as_it_is():
+    image = pixels(8, 8, 3)
+    assert prepare_image(image, preparation().model_copy(update={"crop": 1.0})) is image
+
+
+def test_a_crop_has_the_proportions_of_what_the_module_takes():
+    image = np.zeros((4, 8, 1), dtype=np.uint8)
+    image[:, 2:6] = 255
+    prepared = prepare_image(image, preparation("grey", 2, 2, "nearest").model_copy(update={"crop": 1.0}))
+    assert (prepared == 255).all()
+
+
+@pytest.mark.parametrize("crop", [0.0, 1.5, float("nan")])
+def test_a_crop_that_keeps_nothing_or_too_much_is_refused(crop):
+    with pytest.raises(ValidationError, match="crop"):
+        Preprocessing(colour="grey", height=8, width=8, crop=crop, mean=(0.5,), std=(0.5,))

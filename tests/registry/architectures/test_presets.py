@@ -170,3 +170,9 @@ def test_an_output_module_has_bounded_sides() -> None:
 
 def test_every_family_has_a_width() -> None:
     assert set(DEFAULT_WIDTHS) == set(FAMILIES)
+
+
+def test_an_output_module_over_the_identity_has_no_activation_of_its_own() -> None:
+    below = TensorType(shape=(64, 8, 8))
+    plain = output_module(below, activation="identity", pooling="average", classes=5)
+    assert plain.blocks == output_module(below, activation="relu", pooling="average", classes=5).blocks[1:]
