@@ -35,6 +35,7 @@ COMMANDS = (
     Command("show", "show", "Show a version's manifest and lineage."),
     Command("compose", "compose", "Compose modules into a pipeline."),
     Command("predict", "predict", "Run a pipeline over images."),
+    Command("inspect", "inspect", "Show which part of a pipeline is at fault."),
     Command("rank", "rank", "Rank the zoo's modules by how well they would serve your data."),
     Command("map", "map", "Show how well the modules of some tasks serve the other tasks."),
     Command("login", "login", "Keep a zoo's token for later commands."),

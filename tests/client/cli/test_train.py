@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import typer
 
+from client.cache import digest_of_file
 from client.cli.train import TrainOptions, trainer_command
 from client.trained_files import trained_files
 from registry.architectures.contracts import tensors
@@ -14,7 +15,7 @@ from registry.errors import NotFoundError
 from registry.manifest import Role
 from registry.module_file import write_module_file
 from registry.names import Digest
-from registry.recipes import TaskSpec, TrainingRecipe
+from registry.recipes import PairsSpec, TaskSpec, TrainingRecipe
 from tests.builders import digest_of, module_manifest
 
 DATA = digest_of("data")
@@ -47,6 +48,60 @@ def test_every_option_reaches_the_recipe() -> None:
     assert recipe.seed == 7
 
 
+def test_the_ways_to_train_reach_the_recipe() -> None:
+    recipe = options(
+        method="greedy",
+        cuts="1, 2,3",
+        schedule="at-once",
+        head="look-ahead",
+        smoothing=0.1,
+        optimiser="muon",
+        weight_decay=0.02,
+        patience=3,
+        seconds=90.0,
+        augment=True,
+        cutout=0.25,
+        views=2,
+    ).recipe(DATA)
+    assert (recipe.method, recipe.cuts, recipe.schedule, recipe.head) == ("greedy", (1, 2, 3), "at-once", "look-ahead")
+    assert (recipe.smoothing, recipe.patience, recipe.seconds) == (0.1, 3, 90.0)
+    assert (recipe.augment, recipe.cutout, recipe.views) == (True, 0.25, 2)
+    assert (recipe.optimiser.name, recipe.optimiser.learning_rate, recipe.optimiser.weight_decay) == (
+        "muon",
+        None,
+        0.02,
+    )
+
+
+def test_pairs_are_a_table_by_its_digest_or_partners(tmp_path: Path) -> None:
+    table = tmp_path / "pairs.csv"
+    table.write_text("i,j,same\n0,1,1\n")
+    of_table, of_partners = options(pairs=table).recipe(DATA).pairs, options(partners=4).recipe(DATA).pairs
+    assert of_table == PairsSpec(table=digest_of_file(table))
+    assert of_partners == PairsSpec(partners=4)
+    with pytest.raises(typer.BadParameter, match="give one of the two"):
+        options(pairs=table, partners=4).recipe(DATA)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"cuts": "1,,2"}, "no list of numbers"),
+        ({"cuts": "one"}, "no list of numbers"),
+        ({"cuts": "3,2"}, "cuts must increase"),
+        ({"learning_rate": 1e9}, "--learning-rate"),
+        ({"optimiser": "adam"}, "--optimiser"),
+        ({"partners": 0}, "--partners"),
+        ({"views": 2}, "set augment too"),
+        ({"patience": 2, "held_out_share": 0.0}, "raise held_out_share"),
+        ({"method": "greedy", "partners": 3}, "only pairwise can do with pairs"),
+    ],
+)
+def test_wrong_use_names_the_option(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(typer.BadParameter, match=words):
+        options(**({"augment": False} | changes)).recipe(DATA)
+
+
 def test_a_recipe_that_cannot_be_is_wrong_use() -> None:
     for changes in ({"epochs": 0}, {"method": "end-to-end", "output": False}, {"learning_rate": 1e9}):
         with pytest.raises(typer.BadParameter):
@@ -57,6 +112,15 @@ def test_the_trainer_is_told_where_everything_is() -> None:
     command = trainer_command(options(baseline=True), recipe=Path("r.json"), data=Path("d.zip"), out=Path("runs"))
     where = ["--recipe", "r.json", "--data", "d.zip", "--name", "digits", "--out", "runs"]
     assert command == [sys.executable, "-m", "trainer", "train", *where, "--baseline"]
+    more = options(pairs=Path("p.csv"), checkpoint_seconds=5.0, fresh=True, tensorboard=Path("events"))
+    added = ["--fresh", "--pairs", "p.csv", "--checkpoint-seconds", "5.0", "--tensorboard", "events"]
+    assert trainer_command(more, recipe=Path("r.json"), data=Path("d.zip"), out=Path("runs"))[-7:] == added
+
+
+def test_what_belongs_to_training_here_does_not_go_with_submit() -> None:
+    for changes in ({"fresh": True}, {"tensorboard": Path("events")}, {"baseline": True}):
+        with pytest.raises(typer.BadParameter, match=f"goes without --{next(iter(changes))}"):
+            options(submit=True, **changes).check()
 
 
 def write(path: Path, role: Role, *, below: Digest | None = None, value: float = 1.0) -> Digest:
