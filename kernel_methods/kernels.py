@@ -20,6 +20,7 @@ ObjectiveName = Literal[
     "contrastive",
     "contrastive_per_anchor",
     "prototype",
+    "ridge",
     "alignment_neo",
     "negative_mean_squared_error_neo",
     "raw_neo",

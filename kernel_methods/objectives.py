@@ -25,6 +25,7 @@ from kernel_methods.kernels import (
     check_temperature,
 )
 from kernel_methods.pair_sums import centred_over, cosine, log_sum_exp, mean_over, off_diagonal, row_means, u_centred
+from kernel_methods.ridge import ridge
 
 Objective = Callable[[Tensor, Tensor], Tensor]
 GramObjective = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -310,6 +311,8 @@ def _of_gram(name: ObjectiveName, settings: PairSettings) -> GramObjective:
             return partial(_against_ideal, name, settings)
         case "contrastive_per_anchor" | "prototype":
             return partial(_SMOOTHED[name], temperature=settings.temperature, smoothing=settings.smoothing)
+        case "ridge":
+            return partial(ridge, temperature=settings.temperature)
         case "contrastive" | "contrastive_neo":
             return partial(_TEMPERED[name], temperature=settings.temperature)
         case "alignment_neo" | "negative_mean_squared_error_neo":
