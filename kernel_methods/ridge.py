@@ -5,8 +5,8 @@ from torch import Tensor
 
 from kernel_methods.pair_sums import log_sum_exp, mean_over, off_diagonal
 
-RIDGE = 1.0
-"""Added to the diagonal of the centred Gram matrix of unit features, whose trace is at most n."""
+RIDGE_SHARE = 0.012
+"""Ridge over the number of examples: what is added to the Gram matrix over n, whose trace is at most 1."""
 
 
 def ridge(gram: Tensor, same: Tensor, known: Tensor | None = None, *, temperature: float) -> Tensor:
@@ -47,5 +47,5 @@ def _left_out_scores(gram: Tensor, members: Tensor, weights: Tensor) -> Tensor:
     centred = rows - rows.mean(dim=1, keepdim=True)
     targets = (members - (members * weights).sum(dim=0) / weights.sum(dim=0)) * weights
     identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky_ex(centred + RIDGE * identity).L)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky_ex(centred + RIDGE_SHARE * len(gram) * identity).L)
     return targets - (inverse @ targets) / inverse.diagonal()[:, None]

@@ -5,7 +5,7 @@ import torch
 from kernel_methods.feature_maps import unit_norm
 from kernel_methods.objectives import gram, proxy_objective, same_class_pairs
 from kernel_methods.objectives_known import known_pair_objective
-from kernel_methods.ridge import RIDGE, ridge
+from kernel_methods.ridge import RIDGE_SHARE, ridge
 
 TEMPERATURE = 0.1
 
@@ -25,7 +25,7 @@ def slow_ridge(features: np.ndarray, labels: list[int]) -> float:
     total = 0.0
     for i in range(n):
         others = [j for j in range(n) if j != i]
-        solved = np.linalg.solve(kernel[np.ix_(others, others)] + RIDGE * np.eye(n - 1), targets[others])
+        solved = np.linalg.solve(kernel[np.ix_(others, others)] + RIDGE_SHARE * n * np.eye(n - 1), targets[others])
         scores = kernel[i, others] @ solved / TEMPERATURE
         total += scores[classes.index(labels[i])] - np.log(np.exp(scores).sum())
     return total / n

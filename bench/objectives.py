@@ -1,0 +1,69 @@
+"""Which proxy objective trains the best hidden modules?
+
+ResNet-18 on CIFAR-10 as one hidden module and an output module on all labels; only the objective differs. Beside each:
+its accuracy with one label of each class on the output module (mean and spread over draws), the mean kernel value of
+same-class and of different-class pairs on the training images, and how many features vanished (phi = 0), the trap that
+raw and negative-only objectives fall into with ReLU.
+
+NOT MEASURED YET
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bench.cifar import Outcome, machine, outputs_of_labels, recipe_of, run, size_for, spread
+from bench.report import parse_quick, report
+
+DRAWS = 20
+
+CANDIDATES: dict[str, Mapping[str, object]] = {
+    "end_to_end": {"method": "end-to-end"},
+    "ridge": {"objective": "ridge"},
+    "ridge_two_views": {"objective": "ridge", "views": 2},
+    "alignment": {"objective": "alignment"},
+    "upper_triangle_alignment": {"objective": "upper_triangle_alignment"},
+    "centred_alignment": {"objective": "centred_alignment"},
+    "negative_mean_squared_error": {"objective": "negative_mean_squared_error"},
+    "raw": {"objective": "raw"},
+    "contrastive": {"objective": "contrastive", "temperature": 0.2},
+    "contrastive_per_anchor": {"objective": "contrastive_per_anchor", "temperature": 0.1},
+    "prototype": {"objective": "prototype"},
+    "prototype_smoothed": {"objective": "prototype", "smoothing": 0.1},
+    "prototype_momentum": {"objective": "prototype_momentum"},
+    "prototype_memory": {"objective": "prototype_memory"},
+    "contrastive_memory": {"objective": "contrastive_memory", "temperature": 0.1},
+    "negative_mean_squared_error_neo": {"objective": "negative_mean_squared_error_neo"},
+    "raw_neo": {"objective": "raw_neo"},
+    "contrastive_neo": {"objective": "contrastive_neo", "temperature": 0.2},
+}
+"""Usual temperatures unless said; two views are two crops of every image in a batch, so twice the work; alignment_neo is undefined for the k_min = 0 of ReLU and so is not here."""
+
+
+def row(name: str, outcomes: list[Outcome], ten: list[float]) -> str:
+    """One line of the table."""
+    module = outcomes[0].network.modules[0]
+    kernels = [module.metric(which) for which in ("same_class_kernel", "different_class_kernel")]
+    told = "/".join("-" if value is None else f"{value:.2f}" for value in kernels)
+    vanished = module.metric("zero_features") or 0
+    accuracies = [outcome.accuracy for outcome in outcomes]
+    return f"| {name} | {spread(accuracies)} | {spread(ten)} | {told} | {vanished:.0f} |"
+
+
+def main() -> None:
+    quick = parse_quick(__doc__)
+    size = size_for(quick=quick)
+    print(f"{machine()}; {size}")
+    print("| objective | all labels, % | ten labels, % | kernel same/different | phi = 0 |\n|---|---|---|---|---|")
+    figures: dict[str, float] = {}
+    for name, changes in CANDIDATES.items():
+        outcomes = [run(recipe_of(size, seed=seed, **changes), size) for seed in range(size.seeds)]
+        ten = outputs_of_labels(outcomes[0].network, size, labels=1, draws=3 if quick else DRAWS)
+        print(row(name, outcomes, ten), flush=True)
+        figures[f"{name}_accuracy"] = round(float(np.mean([outcome.accuracy for outcome in outcomes])), 2)
+        figures[f"{name}_ten_labels_accuracy"] = round(float(np.mean(ten)), 2)
+    report(bench="objectives", figures=figures, targets={}, holds=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Is a network of modules as good as the same network trained end to end, as fast, and in less memory?
+
+ResNet-18 on CIFAR-10, the same optimiser (Muon), augmentation (shifts and flips), epochs and precision for all:
+
+    end to end      all blocks and the linear map above them together, by cross-entropy
+    two modules     one hidden module on pairs (objective "ridge"), then the output module on all labels
+    four at once    hidden modules cut after the blocks 2, 4 and 6, each with a small head of its own, on one pass
+    four in turn    the same, each frozen before the next begins
+    four lean       at once, cut after the blocks 1, 2 and 4, where the memory is most even
+
+Of each: accuracy on the test images, seconds of training beside end to end's in the same run, the peak of what one
+step keeps for its backward pass beside end to end's, and, of two modules and of end to end, what is left with ONE label
+of each class on the output module: mean and spread over draws.
+
+NOT MEASURED YET
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.activations import ActivationMeter
+from bench.cifar import Outcome, Size, machine, outputs_of_labels, recipe_of, run, size_for, spread
+from bench.report import parse_quick, report
+
+END_TO_END, TWO, AT_ONCE, IN_TURN, LEAN = "end_to_end", "two_modules", "four_at_once", "four_in_turn", "four_lean"
+
+CUTS = {"cuts": (2, 4, 6), "head": "convolutions"}
+
+KINDS: dict[str, Mapping[str, object]] = {
+    END_TO_END: {"method": "end-to-end"},
+    TWO: {},
+    AT_ONCE: {**CUTS, "schedule": "at-once"},
+    LEAN: {"cuts": (1, 2, 4), "head": "convolutions", "schedule": "at-once"},
+    IN_TURN: {**CUTS, "schedule": "in-turn"},
+}
+
+DRAWS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """All runs of one kind: accuracies in percent, seconds, and bytes that a step keeps."""
+
+    accuracies: tuple[float, ...]
+    seconds: tuple[float, ...]
+    peak_bytes: int
+
+    @property
+    def accuracy(self) -> float:
+        """Mean over the seeds."""
+        return float(np.mean(self.accuracies))
+
+
+def peak_bytes(size: Size, kind: Mapping[str, object]) -> int:
+    """Most bytes that graphs keep at a time, in one step of every stage."""
+    one_batch = Size(size.width, size.batch_size, PIXELS_TESTED, 1, size.batch_size, 1)
+    with ActivationMeter() as meter:
+        run(recipe_of(one_batch, seed=0, **kind), one_batch)
+    return meter.peak_bytes
+
+
+PIXELS_TESTED = 100
+
+
+def measure(size: Size) -> tuple[dict[str, Row], dict[str, list[Outcome]]]:
+    """Every kind with every seed, the kinds by turns so that a busy machine slows all alike."""
+    outcomes: dict[str, list[Outcome]] = {name: [] for name in KINDS}
+    for seed in range(size.seeds):
+        for name, kind in KINDS.items():
+            outcome = run(recipe_of(size, seed=seed, **kind), size)
+            outcomes[name].append(outcome)
+            print(f"seed {seed}: {name} {outcome.accuracy:.2f} % in {outcome.seconds:.0f} s", flush=True)
+    rows = {
+        name: Row(
+            tuple(each.accuracy for each in of_kind),
+            tuple(each.seconds for each in of_kind),
+            peak_bytes(size, KINDS[name]),
+        )
+        for name, of_kind in outcomes.items()
+    }
+    return rows, outcomes
+
+
+def figures_of(rows: Mapping[str, Row]) -> dict[str, float]:
+    """Gaps in points of accuracy, ratios of time and memory, beside end to end."""
+    base = rows[END_TO_END]
+    figures = {f"{name}_accuracy": round(row.accuracy, 2) for name, row in rows.items()}
+    for name, row in rows.items():
+        if name == END_TO_END:
+            continue
+        figures[f"{name}_points_below"] = round(base.accuracy - row.accuracy, 2)
+        ratios = [own / its for own, its in zip(row.seconds, base.seconds, strict=True)]
+        figures[f"{name}_time_ratio"] = round(float(np.mean(ratios)), 3)
+        figures[f"{name}_memory_ratio"] = round(row.peak_bytes / base.peak_bytes, 3)
+    return figures
+
+
+def ten_labels(name: str, outcomes: Sequence[Outcome], size: Size) -> dict[str, float]:
+    """Accuracy with one label of each class, over draws and seeds."""
+    draws = DRAWS if size.examples > 1000 else 3
+    told = [outputs_of_labels(each.network, size, labels=1, draws=draws) for each in outcomes]
+    each = [float(np.mean(of_seed)) for of_seed in told]
+    return {
+        f"{name}_ten_labels_accuracy": round(float(np.mean(each)), 2),
+        f"{name}_ten_labels_std": round(float(np.mean([np.std(of_seed, ddof=1) for of_seed in told])), 2),
+        f"{name}_ten_labels_loss": round(float(np.mean([o.accuracy for o in outcomes]) - np.mean(each)), 2),
+    }
+
+
+def main() -> None:
+    quick = parse_quick(__doc__)
+    size = size_for(quick=quick)
+    print(f"{machine()}; {size}")
+    rows, outcomes = measure(size)
+    figures = figures_of(rows)
+    for name in (END_TO_END, TWO):
+        figures |= ten_labels(name, outcomes[name], size)
+    for name, row in rows.items():
+        memory = f"{row.peak_bytes / 2**20:7.1f} MiB"
+        print(f"{name:14} {spread(row.accuracies):>16} %  {spread(row.seconds, 0):>12} s  {memory}")
+    targets = targets_for(size)
+    held = [figures[name] <= bound for name, bound in targets.items()]
+    report(bench="training", figures=figures, targets=targets, holds=quick or all(held))
+
+
+def targets_for(size: Size) -> dict[str, float]:
+    """What the figures are to stay below: on a GPU the issue's, on a CPU those for a narrow network."""
+    if size.width < 64:
+        return {f"{TWO}_points_below": 1.0, f"{AT_ONCE}_points_below": 2.5}
+    return {
+        f"{TWO}_points_below": 0.3,
+        f"{TWO}_time_ratio": 1.05,
+        f"{AT_ONCE}_points_below": 0.7,
+        f"{AT_ONCE}_time_ratio": 1.25,
+        f"{LEAN}_points_below": 0.7,
+        f"{LEAN}_memory_ratio": 0.5,
+        f"{TWO}_ten_labels_loss": 0.1,
+        f"{TWO}_ten_labels_std": 0.2,
+    }
+
+
+if __name__ == "__main__":
+    main()
