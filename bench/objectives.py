@@ -37,7 +37,10 @@ CANDIDATES: dict[str, Mapping[str, object]] = {
     "raw_neo": {"objective": "raw_neo"},
     "contrastive_neo": {"objective": "contrastive_neo", "temperature": 0.2},
 }
-"""Usual temperatures unless said; two views are two crops of every image in a batch, so twice the work; alignment_neo is undefined for the k_min = 0 of ReLU and so is not here."""
+"""Usual temperatures unless said. Two views are two crops of every image in a batch, twice the work.
+
+Not here: alignment_neo, which is undefined for the k_min = 0 of ReLU.
+"""
 
 
 def row(name: str, outcomes: list[Outcome], ten: list[float]) -> str:

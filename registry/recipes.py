@@ -1,14 +1,14 @@
 """The training recipe: everything a run depends on, so that it can be repeated.
 
-One recipe trains one network: its hidden part cut into modules that are trained in turn on pairs, then an
-output module on labels; or, as the baseline, the same network end to end.
+One recipe trains one network: its hidden part cut into modules that each learn by an objective of their own, in turn
+or at once on one pass, then an output module on labels; or, as the baseline, the same network end to end.
 """
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from kernel_methods.kernels import Activation, ObjectiveName, Pooling
+from kernel_methods.kernels import ObjectiveName, Pooling, TrainedActivation
 from registry.architectures.specs import FamilyName
 from registry.frozen import Frozen
 from registry.names import DigestField
@@ -29,14 +29,68 @@ class TaskSpec(Frozen):
     classes: Classes = Field(default_factory=dict)
 
 
-class OptimiserSpec(Frozen):
-    """How weights move: SGD with Nesterov momentum, or AdamW, under one cycle of the learning rate."""
+Method = Literal["pairwise", "greedy", "similarity", "infopro", "end-to-end"]
+"""How hidden modules learn; every one but the last by objectives of their own, see `trainer/methods`."""
 
-    name: Literal["sgd", "adamw"] = "adamw"
-    learning_rate: Annotated[FiniteFloat, Field(gt=0, le=10)] = 2e-3
-    momentum: Annotated[FiniteFloat, Field(ge=0, lt=1)] = 0.9
+Schedule = Literal["in-turn", "at-once"]
+Head = Literal["none", "convolutions", "look-ahead"]
+OptimiserName = Literal["sgd", "adamw", "muon"]
+USUAL_TEMPERATURE = 0.2
+TEMPERATURES: dict[ObjectiveName, float] = {
+    "ridge": 0.05,
+    "prototype": 0.1,
+    "prototype_momentum": 0.1,
+    "prototype_memory": 0.1,
+}
+"""Temperatures that did best where an objective has one (bench/objectives.py); `USUAL_TEMPERATURE` for the others."""
+
+PEAK_RATES: dict[OptimiserName, float] = {"sgd": 0.1, "adamw": 2e-3, "muon": 0.02}
+MOMENTA: dict[OptimiserName, float] = {"sgd": 0.9, "adamw": 0.9, "muon": 0.95}
+
+
+class OptimiserSpec(Frozen):
+    """How weights move under one cycle of the learning rate.
+
+    SGD with Nesterov momentum; AdamW; or Muon, which moves matrices and convolutions by orthogonal steps and
+    leaves biases, scales and maps to classes to AdamW at `other_rate`.
+    """
+
+    name: OptimiserName = "muon"
+    learning_rate: Annotated[FiniteFloat, Field(gt=0, le=10, description="peak; null: usual for the name")] | None = (
+        None
+    )
+    other_rate: Annotated[FiniteFloat, Field(gt=0, le=10, description="peak of what Muon leaves to AdamW")] = 2e-3
+    momentum: Annotated[FiniteFloat, Field(ge=0, lt=1)] | None = None
     weight_decay: Annotated[FiniteFloat, Field(ge=0, le=1)] = 1e-2
     warm_up_share: Annotated[FiniteFloat, Field(ge=0, le=1)] = 0.2
+
+    @property
+    def peak_rate(self) -> float:
+        """Highest learning rate of the cycle."""
+        return PEAK_RATES[self.name] if self.learning_rate is None else self.learning_rate
+
+    @property
+    def usual_momentum(self) -> float:
+        """The momentum asked for, or the usual one."""
+        return MOMENTA[self.name] if self.momentum is None else self.momentum
+
+
+class PairsSpec(Frozen):
+    """What is known of pairs where class labels are not to be used: a table, or partners drawn by the seed.
+
+    Hidden modules then learn from these pairs alone, closed under "same as same". Pairs of which nothing is known are
+    left out, or count as different but for the share of pairs that are of one class among those that are known.
+    """
+
+    table: DigestField | None = None
+    partners: Annotated[int, Field(ge=1, le=1000, description="known partners that every image draws")] | None = None
+    unknown: Literal["left-out", "prior"] = "left-out"
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if (self.table is None) == (self.partners is None):
+            raise ValueError("pairs come from a table or from partners drawn by the seed: give one of the two")
+        return self
 
 
 class OutputSpec(Frozen):
@@ -49,31 +103,94 @@ class OutputSpec(Frozen):
 
 
 class TrainingRecipe(Frozen):
-    """One training run, whole: network, cuts, objective, optimiser, data order, seed, precision."""
+    """Everything a training run depends on: the same recipe and data give the same modules on a CPU.
 
-    method: Literal["pairwise", "end-to-end"] = "pairwise"
+    With `seconds` the cycle of the learning rate ends when the time is over: such a run depends on the machine.
+    """
+
+    method: Method = "pairwise"
     task: TaskSpec
     family: FamilyName = "lenet5"
     width: Annotated[int, Field(ge=1, le=4096, description="channels, or features, of the first layer")] | None = None
     modules: Annotated[int, Field(ge=1, le=64, description="hidden parts, each a module of its own")] = 1
+    cuts: Annotated[tuple[Annotated[int, Field(ge=0, le=1000)], ...], Field(max_length=63)] | None = None
+    schedule: Schedule = "in-turn"
+    head: Head = "convolutions"
     image_size: Annotated[int, Field(ge=4, le=512, description="pixels; images are resized to a square")] | None = None
-    activation: Activation = "relu"
+    activation: TrainedActivation = "relu"
     pooling: Pooling | None = None
     k_min: FiniteFloat | None = None
-    objective: ObjectiveName = "upper_triangle_alignment"
-    temperature: Annotated[FiniteFloat, Field(gt=0, le=100)] = 0.2
+    objective: ObjectiveName = "ridge"
+    temperature: Annotated[FiniteFloat, Field(gt=0, le=100, description="null: usual for the objective")] | None = None
+    smoothing: Annotated[FiniteFloat, Field(ge=0, lt=1, description="share of the target given to all")] = 0.0
+    views: Annotated[int, Field(ge=1, le=2, description="augmented views of each image in a batch")] = 1
+    pairs: PairsSpec | None = None
     optimiser: OptimiserSpec = OptimiserSpec()
     output: OutputSpec | None = OutputSpec()
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    patience: (
+        Annotated[int, Field(ge=1, le=10_000, description="epochs without a better held-out objective")] | None
+    ) = None
+    seconds: Annotated[FiniteFloat, Field(gt=0, le=1e7, description="time that training may take")] | None = None
     batch_size: Annotated[int, Field(ge=2, le=65_536)] = 256
     examples: Annotated[int, Field(ge=2, description="at most so many, drawn by the seed")] | None = None
     held_out_share: Annotated[FiniteFloat, Field(ge=0, le=0.5, description="kept back to measure on")] = 0.1
     augment: bool = False
+    cutout: Annotated[
+        FiniteFloat, Field(ge=0, le=0.75, description="side of the square that is blanked, as a share")
+    ] = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
+    @property
+    def parts(self) -> int:
+        """Number of hidden modules."""
+        return self.modules if self.cuts is None else len(self.cuts) + 1
+
+    @property
+    def usual_temperature(self) -> float:
+        """The temperature asked for, or the usual one of the objective."""
+        return TEMPERATURES.get(self.objective, USUAL_TEMPERATURE) if self.temperature is None else self.temperature
+
+    @property
+    def joint(self) -> bool:
+        """Whether gradients pass through the whole network."""
+        return self.method == "end-to-end"
+
     @model_validator(mode="after")
-    def _check_end_to_end(self) -> Self:
-        if self.method == "end-to-end" and self.output is None:
-            raise ValueError("end-to-end training needs an output module; leave output at its default")
+    def _check_agreement(self) -> Self:
+        wrong = next((sentence for holds, sentence in _rules(self) if not holds), None)
+        if wrong is not None:
+            raise ValueError(wrong)
         return self
+
+
+def _rules(recipe: TrainingRecipe) -> tuple[tuple[bool, str], ...]:
+    """What parts of a recipe must hold of each other, and what is said where they do not."""
+    cuts, modules = recipe.cuts, recipe.modules
+    return (
+        (
+            not recipe.joint or recipe.output is not None,
+            "end-to-end training needs an output module; leave output at its default",
+        ),
+        (
+            recipe.pairs is None or recipe.method == "pairwise",
+            f"method {recipe.method} learns from class labels; only pairwise can do with pairs",
+        ),
+        (cuts is None or list(cuts) == sorted(set(cuts)), f"cuts must increase, got {list(cuts or ())}"),
+        (
+            cuts is None or modules in (1, len(cuts) + 1),
+            f"{len(cuts or ())} cuts make {len(cuts or ()) + 1} modules, not {modules}; leave one of the two out",
+        ),
+        (
+            recipe.patience is None or recipe.held_out_share > 0,
+            "patience watches held-out examples; raise held_out_share",
+        ),
+        (
+            recipe.patience is None or recipe.pairs is None,
+            "patience watches held-out examples, but nothing is known of the pairs of held-out images; "
+            "leave patience out",
+        ),
+        (recipe.cutout == 0 or recipe.augment, "cutout is part of augmentation; set augment too"),
+        (recipe.views == 1 or recipe.augment, "two views of an image differ only with augmentation; set augment too"),
+    )

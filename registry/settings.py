@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     url: str | None = Field(default=None, description="address of the zoo, for the command line and workers")
     lease_seconds: Seconds = Field(default=30.0, description="a worker silent for so long loses its job")
     job_attempts: Count = Field(default=3, description="a job whose worker died so often is failed")
+    checkpoint_seconds: Seconds = Field(default=30.0, description="time between two checkpoints of a training run")
     wait_seconds: Seconds = Field(default=60.0, description="how long a query waits before 202, without `Prefer`")
     wait_limit_seconds: Seconds = Field(default=600.0, description="longest wait that `Prefer` may ask for")
     module_limit_bytes: Bytes = Field(default=4096 * MEBIBYTE, description="largest module file")

@@ -1,6 +1,6 @@
 """What a recipe makes of a task: the modules to train, their feature maps, and what each takes; without torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kernel_methods.kernels import (
@@ -12,9 +12,10 @@ from kernel_methods.kernels import (
     pooling_grid,
 )
 from registry.architectures.contracts import Bounds, TensorType, check_parameters, gives
-from registry.architectures.presets import backbone, output_module, split
-from registry.architectures.specs import BlocksSpec
+from registry.architectures.presets import backbone, cut_points, output_module, split, split_at
+from registry.architectures.specs import BlockSpec, BlocksSpec
 from registry.errors import InvalidRecipeError
+from registry.heads import head_blocks, shared_blocks
 from registry.manifest import FeatureMap
 from registry.recipes import TrainingRecipe
 from registry.records import Dataset
@@ -26,13 +27,38 @@ LARGEST_KEPT_SIDE = 128
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedHead:
+    """Blocks on top of a module that only its training needs, and the feature map behind them.
+
+    `shared` of its first blocks have the weights that the next module's first blocks will have: handed on as a
+    warm start.
+    """
+
+    architecture: BlocksSpec
+    gives: TensorType
+    feature_map: FeatureMap
+    shared: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedModule:
-    """One module to be: its blocks, its contract, and the feature map that its objective looks through."""
+    """One module to be: its blocks, its contract, its feature map, and the head that it learns through, if any."""
 
     architecture: BlocksSpec
     takes: TensorType
     gives: TensorType
     feature_map: FeatureMap
+    head: PlannedHead | None = None
+
+    @property
+    def seen_through(self) -> FeatureMap:
+        """The feature map that the objective looks through while the module learns."""
+        return self.head.feature_map if self.head is not None else self.feature_map
+
+    @property
+    def seen_shape(self) -> tuple[int, ...]:
+        """Shape of what that feature map is taken of."""
+        return (self.head or self).gives.shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +121,7 @@ def _check_plan(recipe: TrainingRecipe, takes: TensorType, *, classes: int, para
     for module in plan.hidden:
         check_parameters(module.architecture, bounds=Bounds(parameters=parameter_limit))
         if recipe.method == "pairwise":
-            _check_objective(recipe, module.feature_map)
+            _check_objective(recipe, module.seen_through)
 
 
 def _check_labels(recipe: TrainingRecipe, counts: Mapping[str, int]) -> None:
@@ -122,17 +148,46 @@ def plan_modules(recipe: TrainingRecipe, *, takes: TensorType, classes: int) -> 
         InvalidRecipeError: there are fewer than two classes, or k_min is not attainable.
         InvalidArchitectureError: the family cannot take such inputs, or has not so many places to cut.
     """
-    if classes < 2:
+    if classes < 2 and (recipe.pairs is None or recipe.output is not None):
         raise InvalidRecipeError(f"pairs need at least two classes, the task has {classes}; add a class")
     blocks = backbone(recipe.family, takes, width=recipe.width, activation=recipe.activation)
     hidden: list[PlannedModule] = []
-    for architecture in split(blocks, recipe.modules, takes):
-        outputs = gives(architecture, takes)
-        feature_map = choose_feature_map(recipe, outputs=outputs, classes=classes)
-        hidden.append(PlannedModule(architecture, takes, outputs, feature_map))
-        takes = outputs
+    architectures = _cut(recipe, blocks, takes)
+    for index in range(len(architectures)):
+        hidden.append(_plan_hidden(recipe, takes, classes=classes, architectures=architectures[index:]))
+        takes = hidden[-1].gives
     output = _plan_output(hidden[-1], classes=classes) if recipe.output is not None else None
     return Plan(tuple(hidden), output)
+
+
+def _cut(recipe: TrainingRecipe, blocks: Sequence[BlockSpec], takes: TensorType) -> tuple[BlocksSpec, ...]:
+    """The hidden modules: cut where the recipe says, or into parts of about the same work."""
+    if recipe.cuts is None:
+        return split(blocks, recipe.modules, takes)
+    places = cut_points(blocks)
+    beyond = [cut for cut in recipe.cuts if cut >= len(places)]
+    if beyond:
+        raise InvalidRecipeError(
+            f"cut {beyond[0]} is not there: {recipe.family} can be cut at 0 to {len(places) - 1}, "
+            "the number of the activation, counted from the input"
+        )
+    return split_at(blocks, [places[cut] for cut in recipe.cuts])
+
+
+def _plan_hidden(
+    recipe: TrainingRecipe, takes: TensorType, *, classes: int, architectures: Sequence[BlocksSpec]
+) -> PlannedModule:
+    """The first of these modules, with the head that it learns through."""
+    own, *following = architectures
+    outputs = gives(own, takes)
+    above = [block for architecture in following for block in architecture.blocks]
+    blocks = head_blocks(recipe.head, outputs, above=above, activation=recipe.activation)
+    head = None
+    if blocks is not None and not recipe.joint:
+        seen = gives(blocks, outputs)
+        phi = choose_feature_map(recipe, outputs=seen, classes=classes)
+        head = PlannedHead(blocks, seen, phi, shared=shared_blocks(blocks, following[0]))
+    return PlannedModule(own, takes, outputs, choose_feature_map(recipe, outputs=outputs, classes=classes), head)
 
 
 def _plan_output(below: PlannedModule, *, classes: int) -> PlannedOutput:
@@ -179,4 +234,4 @@ def default_k_min(activation: Activation, *, classes: int) -> float:
     Source:
         Duan, Yu, Principe (2022), Modularizing Deep Learning via Pairwise Learning With Kernels.
     """
-    return max(attainable_k_min(activation), -1.0 / (classes - 1))
+    return max(attainable_k_min(activation), -1.0 / max(classes - 1, 1))

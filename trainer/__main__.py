@@ -12,17 +12,16 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from client.cache import digest_of_file
-from client.cli.output import answers
+from client.cli.options import takes
+from client.inspections import InspectionRequest
 from client.zoo import Zoo
-from registry.errors import Fault, InvalidInputError, InvalidRecipeError, ZooError
-from registry.names import parse_word
-from registry.recipes import TrainingRecipe
+from registry.errors import InvalidInputError, ZooError
 from registry.settings import Settings
-from trainer.display import Bar, TrainedRow, TrainedRows, row_of, table_of
-from trainer.reading import read_training_data
-from trainer.run import TrainedNetwork, train
+from trainer.display import Bar
+from trainer.here import HereOptions, train_here
+from trainer.inspected import inspect
 from trainer.worker import Worker
+from trainer.wrapping import wrap
 
 FAILED, WRONG_USE = 1, 2
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -62,60 +61,22 @@ def work(
         worker.run()
 
 
-@app.command("train")
-def train_here(
-    *,
-    recipe: Annotated[Path, typer.Option(help="The training recipe, a JSON file.", exists=True, dir_okay=False)],
-    data: Annotated[Path, typer.Option(help="The dataset file.", exists=True, dir_okay=False)],
-    out: Annotated[Path, typer.Option(help="Folder for the module files.", file_okay=False)],
-    name: Annotated[str, typer.Option(help="Names begin with it: NAME-input, NAME-output.")] = "network",
-    baseline: Annotated[bool, typer.Option("--baseline", help="Train end to end too, and compare.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+@app.command("inspect")
+def inspect_here(
+    request: Annotated[Path, typer.Option(help="What to inspect, a JSON file.", exists=True, dir_okay=False)],
 ) -> None:
-    """Train a recipe's modules on a dataset file, here, and write their files."""
-    parse_word(name, what="name")
-    planned = _read_recipe(recipe, data)
-    console = Console(stderr=True)
-    rows = _train_one(planned, data, out=out, name=name, console=console)
-    if baseline:
-        control = planned.model_copy(update={"method": "end-to-end"})
-        rows += _train_one(control, data, out=out, name=f"{name}-end-to-end", console=console)
-    if as_json:
-        sys.stdout.write(TrainedRows(modules=tuple(rows)).model_dump_json() + "\n")
-    else:
-        answers().print(table_of(rows))
-
-
-def _read_recipe(path: Path, data: Path) -> TrainingRecipe:
-    """The recipe, with the digest of the data that is really used. Raises InvalidRecipeError."""
+    """Score every block boundary of a pipeline on labelled images, and print JSON."""
     try:
-        recipe = TrainingRecipe.model_validate_json(path.read_bytes())
+        asked = InspectionRequest.model_validate_json(request.read_bytes())
     except ValidationError as error:
-        faults = tuple(Fault("/" + "/".join(map(str, e["loc"])), e["msg"]) for e in error.errors())
-        listed = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults)
-        raise InvalidRecipeError(f"{path.name} is not a training recipe: {listed}", faults=faults) from error
-    task = recipe.task.model_copy(update={"dataset": digest_of_file(data)})
-    return recipe.model_copy(update={"task": task})
+        raise InvalidInputError(f"{request.name} is not an inspection request: {error}") from error
+    with Bar(Console(stderr=True), what="inspecting") as bar:
+        inspection = inspect(asked, report=bar.tell)
+    sys.stdout.write(inspection.model_dump_json() + "\n")
 
 
-def _train_one(recipe: TrainingRecipe, data: Path, *, out: Path, name: str, console: Console) -> list[TrainedRow]:
-    """Train by one method, with a bar, and write the files."""
-    with Bar(console, what=recipe.method) as bar:
-        examples = read_training_data(data, recipe)
-        network = train(recipe, examples, report=bar.tell, should_stop=lambda: False)
-    return _write(network, out=out, name=name, method=recipe.method)
-
-
-def _write(network: TrainedNetwork, *, out: Path, name: str, method: str) -> list[TrainedRow]:
-    out.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for module in network.modules:
-        file = out / f"{name}-{module.ending}.safetensors"
-        unfinished = file.with_name(f".{file.name}.part")
-        unfinished.write_bytes(module.file)
-        unfinished.replace(file)
-        rows.append(row_of(module, method=method, name=name, file=str(file)))
-    return rows
+app.command("train")(takes(HereOptions)(train_here))
+app.command("wrap")(wrap)
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """Labelled images on the device: kept as bytes, normalised and augmented there, dealt by explicit generators."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.v2 import functional as images_of  # type: ignore[import-untyped]
 
+from kernel_methods.pairs import PairTable
 from registry.errors import InvalidRecipeError
 from registry.manifest import Preprocessing, TrainedClass
 from registry.names import Digest
@@ -31,6 +31,7 @@ class TrainingData:
         labels: index into `classes` of every image. Shape (n,), int64.
         classes: the task's classes, and the dataset labels merged into each.
         preprocessing: how the images were prepared, and how they are to be normalised.
+        pairs: what is known of pairs of these images, where that is given.
     """
 
     digest: Digest
@@ -38,6 +39,7 @@ class TrainingData:
     labels: Integers
     classes: tuple[TrainedClass, ...]
     preprocessing: Preprocessing
+    pairs: PairTable | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -118,6 +120,21 @@ def _by_turns(labels: Integers, shuffled: Integers) -> Integers:
 
 
 @dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How images change from epoch to epoch: shifted and mirrored, a square blanked, seen once or twice.
+
+    Args:
+        generator: draws it all; on the device of the images.
+        cutout: side of the blanked square, as a share of the image's; 0 for none.
+        views: how often each image is drawn anew for one batch.
+    """
+
+    generator: torch.Generator
+    cutout: float = 0.0
+    views: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Examples:
     """Labelled images on the device, and how to normalise them.
 
@@ -147,16 +164,18 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def inputs(self, indices: Tensor, *, augment: torch.Generator | None = None) -> Tensor:
-        """Normalised images at these indices, cropped and flipped at random where a generator is given.
+    def inputs(self, indices: Tensor, *, augment: Augmentation | None = None) -> Tensor:
+        """Normalised images at these indices, changed at random where there is an augmentation.
 
         Returns:
-            Shape (n, c, h, w), float32.
+            Shape (views * n, c, h, w), float32; all first views come before all second ones.
         """
         images = self.images[indices]
-        if augment is not None:
-            images = crop_and_flip(images, generator=augment)
-        return normalise(images, mean=self.mean, std=self.std)
+        if augment is None:
+            return normalise(images, mean=self.mean, std=self.std)
+        views = [crop_and_flip(images, generator=augment.generator) for _ in range(augment.views)]
+        normalised = normalise(torch.cat(views), mean=self.mean, std=self.std)
+        return cut_out(normalised, share=augment.cutout, generator=augment.generator)
 
 
 def normalise(images: Tensor, *, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
@@ -187,6 +206,34 @@ def crop_and_flip(images: Tensor, *, generator: torch.Generator) -> Tensor:
     return padded[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
 
 
+def cut_out(images: Tensor, *, share: float, generator: torch.Generator) -> Tensor:
+    """Set a square of every image to 0, the mean of normalised pixels; its centre is anywhere.
+
+    Args:
+        images: shape (n, c, h, w).
+        share: side of the square over the image's shorter side; 0 gives the argument back.
+        generator: on the device of the images.
+
+    Source:
+        DeVries, Taylor (2017), Improved Regularization of Convolutional Neural Networks with Cutout.
+    """
+    count, _, height, width = images.shape
+    half = share * min(height, width) / 2
+    if half == 0:
+        return images
+    rows, columns = (_near(count, side, half=half, generator=generator) for side in (height, width))
+    blank = rows[:, None, :, None] & columns[:, None, None, :]
+    return torch.where(blank, 0.0, images)
+
+
+def _near(count: int, side: int, *, half: float, generator: torch.Generator) -> Tensor:
+    """Which of ``side`` pixels are within ``half`` of a centre drawn for each of ``count``. Shape (count, side)."""
+    device = generator.device
+    centres = torch.rand(count, 1, generator=generator, device=device) * side
+    pixels = torch.arange(side, device=device) + 0.5
+    return (pixels - centres).abs() <= half
+
+
 def _windows(count: int, side: int, *, most: int, generator: torch.Generator) -> Tensor:
     """Positions of ``count`` windows of ``side`` pixels, shifted by 0 to ``most``. Shape (count, side)."""
     device = generator.device
@@ -194,15 +241,9 @@ def _windows(count: int, side: int, *, most: int, generator: torch.Generator) ->
     return shifts + torch.arange(side, device=device)
 
 
-def batches(count: int, batch_size: int, *, generator: torch.Generator) -> Iterator[Tensor]:
-    """Indices 0 to ``count - 1`` in random order, in batches of nearly one size, none above ``batch_size``.
-
-    Near-equal batches leave no batch of a single example, which batch normalisation cannot take.
-    """
-    order = torch.randperm(count, generator=generator, device=generator.device)
-    yield from torch.tensor_split(order, batch_count(count, batch_size))
-
-
 def batch_count(count: int, batch_size: int) -> int:
-    """Number of batches of one epoch."""
+    """Number of batches of one epoch: nearly equal ones, none above ``batch_size``.
+
+    So no batch is of a single example, which batch normalisation cannot take.
+    """
     return max(1, -(-count // batch_size))

@@ -1,15 +1,23 @@
 """Where a run computes, and how precisely: bfloat16 and channels last on a GPU, float32 on a CPU."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
+import torch.compiler.config as compiler_config
 from torch import Tensor, nn
 
 from registry.errors import InvalidRecipeError
+from registry.networks.blocks import BasicBlock
 
 Precision = Literal["auto", "float32", "bfloat16"]
+BLOCK_SHAPES = 64
+"""Variants of one block that are compiled, at most; what is beyond runs uncompiled."""
+
+MEMORY_FILE = Path("/proc/meminfo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +27,11 @@ class Placement:
     device: torch.device
     precision: torch.dtype
 
-    @property
-    def memory_format(self) -> torch.memory_format:
-        """Channels last on a GPU, where its convolutions are fastest; row-major on a CPU."""
-        return torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
+    def free_bytes(self) -> int:
+        """Memory that is free on the device now; on a CPU what the system can give without swapping."""
+        if self.device.type == "cuda":
+            return int(torch.cuda.mem_get_info(self.device)[0])
+        return _available_bytes()
 
     def autocast(self) -> AbstractContextManager[object]:
         """Inside, layers compute in `precision`; weights and statistics stay float32."""
@@ -36,13 +45,40 @@ class Placement:
             torch.cuda.synchronize(self.device)
 
     def place(self, module: nn.Module) -> nn.Module:
-        """Move a module here, in this layout."""
-        return module.to(device=self.device, memory_format=self.memory_format)  # type: ignore[call-overload, no-any-return]
+        """Move a module here, its convolutions with channels last."""
+        return module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def compiled(self, module: nn.Module) -> nn.Module:
+        """The module, its blocks compiled where there is a GPU; equal blocks of other modules use the same code.
+
+        torch reads TORCH_COMPILE_DISABLE=1 to leave them as they are.
+        """
+        if self.device.type == "cuda":
+            compile_blocks(module)
+        return module
 
     def place_images(self, images: Tensor) -> Tensor:
-        """Move images of shape (n, c, h, w) here, in this layout; other tensors keep theirs."""
-        layout = self.memory_format if images.ndim == 4 else torch.contiguous_format
+        """Move images of shape (n, c, h, w) here, channels last, as convolutions are fastest; others row-major."""
+        layout = torch.channels_last if images.ndim == 4 else torch.contiguous_format
         return images.to(device=self.device).contiguous(memory_format=layout)
+
+
+def _available_bytes() -> int:
+    """What Linux calls available, page cache counted in; elsewhere all there is."""
+    told = MEMORY_FILE.read_text().splitlines() if MEMORY_FILE.exists() else []
+    kilobytes = next((line.split()[1] for line in told if line.startswith("MemAvailable:")), None)
+    if kilobytes is not None:
+        return int(kilobytes) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def compile_blocks(module: nn.Module) -> None:
+    """Compile the residual blocks of a module, in place; weights keep their names."""
+    # One code serves all blocks of a shape, but a network has a shape for each stage, in training and in eval mode.
+    compiler_config.recompile_limit = max(compiler_config.recompile_limit, BLOCK_SHAPES)
+    for block in module.modules():
+        if isinstance(block, BasicBlock):
+            block.compile()
 
 
 def choose_placement(precision: Precision = "auto", *, device: str | None = None) -> Placement:

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from client.cli.progress import numbers_of
 from registry.frozen import Frozen
 from registry.names import DigestField
 from registry.records import Progress
@@ -16,7 +17,7 @@ from trainer.run import TrainedModule
 
 
 class Bar:
-    """One bar over a run: what is trained, its epoch and objective, images a second, time left."""
+    """One bar over a run: what is trained, its epoch, objective and alignment, images a second, time left."""
 
     def __init__(self, console: Console, *, what: str) -> None:
         """Args: console: where it is drawn; what: the method, for people."""
@@ -42,16 +43,12 @@ class Bar:
 
     def tell(self, progress: Progress) -> None:
         """Show how far the run is."""
-        speed = self._bars.tasks[self._task].speed
-        told = [f"epoch {progress.epoch}"] if progress.epoch else []
-        told += [f"objective {progress.objective:.4f}"] if progress.objective is not None else []
-        told += [f"{speed:,.0f} images/s"] if speed else []
         self._bars.update(
             self._task,
             completed=progress.done,
             total=progress.total,
             description=f"{self._what}: {progress.stage}",
-            told=", ".join(told),
+            told=", ".join(numbers_of(progress)),
         )
 
 

@@ -1,73 +1,125 @@
-"""One hidden module on pairs: a proxy objective on the feature map of its outputs, all below it frozen."""
+"""Hidden modules by their own objectives: in turn, each frozen before the next begins, or at once on one pass."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from torch import Tensor, nn
+from torch import nn
 
-from kernel_methods.feature_maps import feature_map
-from kernel_methods.objectives import proxy_objective
-from registry.errors import InvalidRecipeError
-from registry.manifest import FeatureMap, Metric
-from registry.training_plan import PlannedModule
-from trainer.data import batch_count
-from trainer.epochs import BatchObjective
-from trainer.inputs import Inputs, freeze
-from trainer.optimisation import Ascent, ParameterGroup
+from registry.manifest import Metric
+from trainer.heads import copy_blocks
+from trainer.inputs import Inputs, above, freeze
+from trainer.learners import Part
+from trainer.measure import measure_hidden
+from trainer.methods.choice import fresh_head, local_objective
+from trainer.optimisation import ParameterGroup
+from trainer.stages import Stage
 from trainer.workbench import Trained, Workbench
 
 
-def features_of(outputs: Tensor, phi: FeatureMap) -> Tensor:
-    """Unit feature vectors of raw outputs: shape (n, ...) to (n, d), float32."""
-    return feature_map(outputs.float(), activation=phi.activation, pooling=phi.pooling)
-
-
-def train_hidden(bench: Workbench, planned: PlannedModule, inputs: Inputs, *, index: int) -> Trained:
-    """Train the hidden module at position ``index`` on same-class and different-class pairs, then freeze it.
-
-    Args:
-        bench: the run's means.
-        planned: what to train.
-        inputs: what the module takes, made without gradients by the frozen modules below.
-        index: position in the network, 0 for the input module.
+def train_hidden(bench: Workbench) -> list[Trained]:
+    """Train every hidden module of the plan, the input module first.
 
     Raises:
-        InvalidRecipeError: the objective is undefined for this feature map.
-        JobFailedError: the objective is no longer a finite number.
+        InvalidRecipeError: an objective is undefined for its feature map.
+        JobFailedError: an objective is no longer a finite number, or memory is short.
         Stopped: the run is to end.
+
+    Source:
+        Duan, Yu, Principe (2022), Modularizing Deep Learning via Pairwise Learning With Kernels.
     """
+    return _at_once(bench) if bench.recipe.schedule == "at-once" else _in_turn(bench)
+
+
+def _in_turn(bench: Workbench) -> list[Trained]:
+    training: Inputs = bench.training
+    watched: Inputs = bench.held_out
+    trained: list[Trained] = []
+    below = nn.Sequential()
+    for index in range(len(bench.plan.hidden)):
+        new = _new(bench, index=index)
+        if index:
+            _warm_start(bench, below, new.module, index=index)
+        name = f"module {index + 1} of {len(bench.plan.hidden)}"
+        stage = bench.stage(name, [new.part], inputs=training, watched=watched, index=index)
+        trained += _run(stage, [new.module])
+        below = new.head
+        training = above(training, trained[-1].module, placement=bench.placement, keep=bench.keeps)
+        watched = above(watched, trained[-1].module, placement=bench.placement, keep=True)
+    return trained
+
+
+def _at_once(bench: Workbench) -> list[Trained]:
+    """All of them on one pass: each learns on what the ones below give at that moment."""
+    parts = [_new(bench, index=index).part for index in range(len(bench.plan.hidden))]
+    name = f"{len(parts)} modules at once"
+    stage = bench.stage(name, parts, inputs=bench.training, watched=bench.held_out, index=0)
+    return _run(stage, [part.module for part in parts])
+
+
+def _run(stage: Stage, modules: Sequence[nn.Module]) -> list[Trained]:
+    """Go through a stage; its time is shared evenly among the modules."""
     started = time.monotonic()
-    module = bench.fresh(planned.architecture, index=index)
-    module.train()
-    stage = f"module {index + 1} of {len(bench.plan.hidden)}"
-    objective = bench.epochs(stage, index=index).run(
-        _pair_objective(bench, module, phi=planned.feature_map),
-        inputs,
-        ascent=_ascent(bench, module, count=len(inputs.labels)),
-        tracker=bench.tracker,
+    objectives = stage.run()
+    share = (time.monotonic() - started) / len(modules)
+    return [
+        Trained(freeze(module), metrics_of(stage, objective), share)
+        for module, objective in zip(modules, objectives, strict=True)
+    ]
+
+
+def metrics_of(stage: Stage, objective: float) -> tuple[Metric, ...]:
+    """What a stage says of a module: its last mean objective, and after how many epochs."""
+    return (
+        Metric(name="objective", on="training", value=objective),
+        Metric(name="epochs", on="training", value=float(stage.epochs_run)),
     )
-    metric = Metric(name="objective", on="training", value=objective)
-    return Trained(freeze(module), (metric,), time.monotonic() - started)
 
 
-def _ascent(bench: Workbench, module: nn.Module, *, count: int) -> Ascent:
+@dataclass(frozen=True, slots=True)
+class _New:
+    """A module and its head with new weights, and the part that learns of them."""
+
+    module: nn.Sequential
+    head: nn.Sequential
+    part: Part
+
+
+def _new(bench: Workbench, *, index: int) -> _New:
+    planned = bench.plan.hidden[index]
+    module = bench.fresh(planned.architecture, index=index)
+    head = fresh_head(bench, planned, index=index)
+    objective = local_objective(bench, planned, head, index=index)
+    part = bench.part(f"module {index + 1}", module, objective, groups=_groups(bench, module, objective))
+    return _New(module, head, part)
+
+
+def _groups(bench: Workbench, module: nn.Module, objective: nn.Module) -> list[ParameterGroup]:
+    """The module and the head at the recipe's rate; a classifier is a map to classes."""
     spec = bench.recipe.optimiser
-    steps = bench.recipe.epochs * batch_count(count, bench.recipe.batch_size)
-    return Ascent([ParameterGroup((module,), spec.learning_rate, spec.weight_decay)], spec=spec, steps=steps)
+    classifiers = [child for name, child in objective.named_children() if name == "classifier"]
+    others = [child for name, child in objective.named_children() if name != "classifier"]
+    return [
+        ParameterGroup((module, *others), spec.peak_rate, spec.weight_decay),
+        ParameterGroup(tuple(classifiers), spec.other_rate, 0.0, to_classes=True),
+    ]
 
 
-def _pair_objective(bench: Workbench, module: nn.Module, *, phi: FeatureMap) -> BatchObjective:
-    """The recipe's objective of a batch of the module's inputs. Raises InvalidRecipeError where undefined."""
-    recipe = bench.recipe
-    try:
-        of_features = proxy_objective(
-            recipe.objective, k_min=phi.k_min, k_max=phi.k_max, temperature=recipe.temperature
-        )
-    except ValueError as error:
-        raise InvalidRecipeError(f"objective {recipe.objective} with {phi.activation}: {error}") from error
+def _warm_start(bench: Workbench, head: nn.Sequential, module: nn.Sequential, *, index: int) -> None:
+    """Begin where the head of the module below has come to, as far as both are the same blocks."""
+    planned = bench.plan.hidden[index - 1].head
+    if planned is not None and planned.shared:
+        copy_blocks(head, module, count=planned.shared)
 
-    def objective(batch: Tensor, labels: Tensor) -> Tensor:
-        with bench.placement.autocast():
-            outputs = module(batch)
-        return of_features(features_of(outputs, phi), labels)
 
-    return objective
+def measured(bench: Workbench, trained: Sequence[Trained]) -> tuple[list[Trained], Inputs, Inputs]:
+    """Modules with their scores, and the inputs of the output module: for training, and to measure on."""
+    training: Inputs = bench.training
+    watched: Inputs = bench.watched
+    scored = []
+    for planned, made in zip(bench.plan.hidden, trained, strict=True):
+        training = above(training, made.module, placement=bench.placement, keep=bench.keeps)
+        watched = above(watched, made.module, placement=bench.placement, keep=True)
+        metrics = measure_hidden(bench, planned, watched, on=bench.measured_on)
+        scored.append(replace(made, metrics=made.metrics + metrics))
+    return scored, training, watched

@@ -3,14 +3,18 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import structlog
 import torch
 from torch import Tensor, nn
 
-from trainer.data import Examples
+from trainer.data import Augmentation, Examples
 from trainer.devices import Placement
 
 ROWS_AT_ONCE = 1024
-KEPT_BYTES = 1 << 30
+KEPT_SHARE = 0.5
+"""Share of the free memory that kept outputs may take."""
+
+log = structlog.get_logger()
 
 
 class Inputs(Protocol):
@@ -20,8 +24,8 @@ class Inputs(Protocol):
     def labels(self) -> Tensor:
         """Class of every example. Shape (n,), int64."""
 
-    def batch(self, indices: Tensor, *, augment: torch.Generator | None = None) -> Tensor:
-        """Inputs at these indices; the images are augmented first where a generator is given."""
+    def batch(self, indices: Tensor, *, augment: Augmentation | None = None) -> Tensor:
+        """Inputs at these indices; the images are augmented first where that is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class ImageInputs:
         """Class of every example. Shape (n,), int64."""
         return self.examples.labels
 
-    def batch(self, indices: Tensor, *, augment: torch.Generator | None = None) -> Tensor:
+    def batch(self, indices: Tensor, *, augment: Augmentation | None = None) -> Tensor:
         """Images at these indices. Shape (n, c, h, w), float32."""
         return self.placement.place_images(self.examples.inputs(indices, augment=augment))
 
@@ -48,8 +52,8 @@ class KeptInputs:
     outputs: Tensor
     labels: Tensor
 
-    def batch(self, indices: Tensor, *, augment: torch.Generator | None = None) -> Tensor:
-        """The kept outputs at these indices. Raises ValueError for a generator: what is kept cannot change."""
+    def batch(self, indices: Tensor, *, augment: Augmentation | None = None) -> Tensor:
+        """The kept outputs at these indices. Raises ValueError for augmentation: what is kept cannot change."""
         if augment is not None:
             raise ValueError("kept outputs cannot be augmented; compute them again for every batch")
         return self.outputs[indices]
@@ -69,7 +73,7 @@ class OutputsOf:
         return self.inputs.labels
 
     @torch.no_grad()
-    def batch(self, indices: Tensor, *, augment: torch.Generator | None = None) -> Tensor:
+    def batch(self, indices: Tensor, *, augment: Augmentation | None = None) -> Tensor:
         """Run the module over its inputs at these indices; no gradient is recorded."""
         with self.placement.autocast():
             outputs: Tensor = self.module(self.inputs.batch(indices, augment=augment))
@@ -88,7 +92,7 @@ class SomeInputs:
         """Class of every chosen example. Shape (n,), int64."""
         return self.inputs.labels[self.indices]
 
-    def batch(self, indices: Tensor, *, augment: torch.Generator | None = None) -> Tensor:
+    def batch(self, indices: Tensor, *, augment: Augmentation | None = None) -> Tensor:
         """Inputs at these positions among the chosen."""
         return self.inputs.batch(self.indices[indices], augment=augment)
 
@@ -108,14 +112,18 @@ def above(inputs: Inputs, module: nn.Module, *, placement: Placement, keep: bool
         inputs: those of ``module``.
         module: frozen.
         placement: where it runs.
-        keep: compute all outputs now, where they fit into 1 GiB; they cannot be augmented then.
+        keep: compute all outputs now, where they fit into half of the memory that is free; they cannot be
+            augmented then.
     """
     run = OutputsOf(inputs, module, placement)
     count = len(inputs.labels)
     if not keep or count == 0:
         return run
     first = run.batch(torch.zeros(1, dtype=torch.int64, device=placement.device))
-    return KeptInputs(run_all(run), inputs.labels) if first.nbytes * count <= KEPT_BYTES else run
+    needed, free = first.nbytes * count, placement.free_bytes()
+    fits = needed <= free * KEPT_SHARE
+    log.info("outputs kept" if fits else "outputs computed for every batch", needed_bytes=needed, free_bytes=free)
+    return KeptInputs(run_all(run), inputs.labels) if fits else run
 
 
 def run_all(inputs: Inputs) -> Tensor:

@@ -11,7 +11,7 @@ from kernel_methods.kernels import pooled_features
 from kernel_methods.statistics import TaskStatistics
 from registry.manifest import FeatureMap, Metric
 from registry.training_plan import PlannedModule
-from trainer.hidden import features_of
+from trainer.heads import features_of
 from trainer.inputs import ROWS_AT_ONCE, Inputs
 from trainer.workbench import Workbench
 

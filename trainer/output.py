@@ -5,18 +5,19 @@ from itertools import takewhile
 
 import numpy as np
 import torch
-import torch.nn.functional as nnf
-from torch import Tensor, nn
+from torch import nn
 
 from registry.errors import InvalidRecipeError
-from registry.manifest import Metric
 from registry.recipes import OutputSpec
 from registry.training_plan import PlannedOutput
 from trainer.data import batch_count, n_per_class
-from trainer.epochs import BatchObjective, Epochs
+from trainer.hidden import metrics_of
 from trainer.inputs import Inputs, SomeInputs, above, freeze
+from trainer.learners import Learner, Part
+from trainer.methods.end_to_end import LogLikelihood
 from trainer.optimisation import Ascent, ParameterGroup
 from trainer.seeds import Purpose, torch_stream
+from trainer.stages import Pace, Stage
 from trainer.workbench import Trained, Workbench
 
 STAGE = "output module"
@@ -24,6 +25,9 @@ STAGE = "output module"
 
 def train_output(bench: Workbench, planned: PlannedOutput, inputs: Inputs) -> Trained:
     """Train an output module with new weights on as many labels as the recipe grants, then freeze it.
+
+    It learns from images as they are, never augmented: what the frozen modules give is then the same in every epoch
+    and computed once, so that the output module costs next to nothing.
 
     Args:
         bench: the run's means.
@@ -36,19 +40,13 @@ def train_output(bench: Workbench, planned: PlannedOutput, inputs: Inputs) -> Tr
         Stopped: the run is to end.
     """
     started = time.monotonic()
-    spec = output_spec(bench)
     module = bench.fresh(planned.architecture, index=len(bench.plan.hidden))
     fixed, learning = split_fixed(module)
     known = known_labels(bench, inputs)
-    features = above(known, fixed, placement=bench.placement, keep=bench.keeps) if len(fixed) else known
-    objective = _epochs(bench, spec).run(
-        log_likelihood(bench, learning),
-        features,
-        ascent=_ascent(bench, learning, count=len(known.labels)),
-        tracker=bench.tracker,
-    )
-    metric = Metric(name="objective", on="training", value=objective)
-    return Trained(freeze(module), (metric,), time.monotonic() - started)
+    features = above(known, fixed, placement=bench.placement, keep=True)
+    stage = _stage(bench, learning, features)
+    (objective,) = stage.run()
+    return Trained(freeze(module), metrics_of(stage, objective), time.monotonic() - started)
 
 
 def output_spec(bench: Workbench) -> OutputSpec:
@@ -56,6 +54,14 @@ def output_spec(bench: Workbench) -> OutputSpec:
     if bench.recipe.output is None:
         raise InvalidRecipeError("the recipe asks for no output module, so none can be trained")
     return bench.recipe.output
+
+
+def planned_output(bench: Workbench) -> PlannedOutput:
+    """The plan's output module. Raises InvalidRecipeError where the recipe wants none."""
+    output_spec(bench)
+    if bench.plan.output is None:
+        raise ValueError("the plan has no output module although the recipe asks for one")
+    return bench.plan.output
 
 
 def known_labels(bench: Workbench, inputs: Inputs) -> Inputs:
@@ -74,24 +80,14 @@ def split_fixed(module: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:
     return nn.Sequential(*fixed), nn.Sequential(*list(module)[len(fixed) :])
 
 
-def log_likelihood(bench: Workbench, network: nn.Module) -> BatchObjective:
-    """Mean log-probability of the true class, which is the negative cross-entropy; larger is better."""
-
-    def objective(batch: Tensor, labels: Tensor) -> Tensor:
-        with bench.placement.autocast():
-            outputs = network(batch)
-        return -nnf.cross_entropy(outputs.float(), labels)
-
-    return objective
-
-
-def _epochs(bench: Workbench, spec: OutputSpec) -> Epochs:
-    order = torch_stream(bench.recipe.seed, Purpose.ORDER, len(bench.plan.hidden), device=bench.placement.device)
-    return Epochs(STAGE, spec.epochs, bench.recipe.batch_size, bench.recipe.augment, order)
-
-
-def _ascent(bench: Workbench, module: nn.Module, *, count: int) -> Ascent:
-    spec = output_spec(bench)
-    steps = spec.epochs * batch_count(count, bench.recipe.batch_size)
-    group = ParameterGroup((module,), spec.learning_rate, 0.0)
-    return Ascent([group], spec=bench.recipe.optimiser, steps=steps)
+def _stage(bench: Workbench, module: nn.Module, inputs: Inputs) -> Stage:
+    """Cross-entropy over the output module's own epochs."""
+    spec, recipe, number = output_spec(bench), bench.recipe, len(bench.plan.hidden)
+    steps = spec.epochs * batch_count(len(inputs.labels), recipe.batch_size)
+    ascent = Ascent(
+        [ParameterGroup((module,), spec.learning_rate, 0.0, to_classes=True)], spec=recipe.optimiser, steps=steps
+    )
+    part = Part(STAGE, module, LogLikelihood(), ascent, bench.placement)
+    order = torch_stream(recipe.seed, Purpose.ORDER, number, device=bench.placement.device)
+    pace = Pace(spec.epochs, recipe.batch_size, None, order)
+    return Stage(number, STAGE, Learner([part]), inputs, inputs, pace, bench.around)

@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Callable
-
-from torch import Tensor
+from dataclasses import dataclass
 
 from registry.records import Progress
 
@@ -17,49 +16,65 @@ class Stopped(Exception):  # noqa: N818 (nothing went wrong: somebody wanted the
     """The run was asked to stop; nothing of it is to be published."""
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is told of a step: the stage, its epoch from 1, the objective and the alignment of the last batch."""
+
+    stage: str
+    epoch: int | None = None
+    objective: float | None = None
+    alignment: float | None = None
+
+
 class Tracker:
     """Counts the examples of a whole run and tells its progress."""
 
     def __init__(self, *, total: int, report: Report, should_stop: ShouldStop) -> None:
         """Args: total: examples of all epochs of all modules; report: where to tell; should_stop: asked often."""
         self._total = total
-        self._done = 0
+        self.done = 0
+        self._taken_up = 0
         self._report = report
         self._should_stop = should_stop
         self._started = time.monotonic()
         self._told = float("-inf")
 
-    def advance(self, count: int, *, stage: str, epoch: int | None = None, objective: Tensor | None = None) -> None:
-        """Count examples; tell when it is time again.
+    def take_up(self, done: int) -> None:
+        """Count on from a checkpoint."""
+        self.done = self._taken_up = max(done, self.done)
+        self._started = time.monotonic()
 
-        Args:
-            count: examples since the last call.
-            stage: what is being trained.
-            epoch: from 1, while training.
-            objective: of the last batch; read from the device only when it is told.
+    def advance(self, count: int, *, stage: str) -> None:
+        """Count examples and tell of the stage when it is time again. Raises Stopped as `count` does."""
+        if self.count(count):
+            self.tell(Step(stage))
+
+    def count(self, count: int) -> bool:
+        """Count examples; whether it is time to tell.
 
         Raises:
             Stopped: the run is to end.
         """
-        self._done += count
+        self.done += count
         if self._should_stop():
             raise Stopped
-        now = time.monotonic()
-        if now - self._told >= REPORT_SECONDS or self._done >= self._total:
-            self._told = now
-            value = None if objective is None else finite_or_none(float(objective))
-            self._report(self._progress(stage, epoch=epoch, objective=value, now=now))
+        return time.monotonic() - self._told >= REPORT_SECONDS or self.done >= self._total
 
-    def _progress(self, stage: str, *, epoch: int | None, objective: float | None, now: float) -> Progress:
-        elapsed = now - self._started
-        left = max(self._total - self._done, 0)
-        return Progress(
-            stage=stage,
-            done=self._done,
-            total=self._total,
-            epoch=epoch,
-            objective=objective,
-            seconds_left=elapsed * left / self._done if self._done else None,
+    def tell(self, step: Step) -> None:
+        """Report how far the run is."""
+        self._told = time.monotonic()
+        speed = (self.done - self._taken_up) / max(self._told - self._started, 1e-9)
+        self._report(
+            Progress(
+                stage=step.stage,
+                done=self.done,
+                total=self._total,
+                epoch=step.epoch,
+                objective=None if step.objective is None else finite_or_none(step.objective),
+                alignment=None if step.alignment is None else finite_or_none(step.alignment),
+                examples_per_second=speed if self.done > self._taken_up else None,
+                seconds_left=max(self._total - self.done, 0) / speed if self.done > self._taken_up else None,
+            )
         )
 
 

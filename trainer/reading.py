@@ -25,25 +25,35 @@ from registry.training_plan import DEFAULT_SIDE, training_shape
 from registry.work import ScoreWork
 from trainer.data import TrainingData, channel_moments, draw
 from trainer.seeds import Purpose
+from trainer.supervision import read_pairs
 
 Classes = Mapping[str, Sequence[str]]
+Shape = tuple[int, int, int]
 
 
-def read_training_data(path: Path, recipe: TrainingRecipe) -> TrainingData:
+def read_training_data(path: Path, recipe: TrainingRecipe, *, pairs: Path | None = None) -> TrainingData:
     """A recipe's examples of a dataset file, prepared as its input module will want images.
 
     Unless the recipe has a size, images keep the one they all have, up to 128 pixels a side; else they become
     squares of 32 pixels. They stay grey if all are. Mean and standard deviation come from these very images.
 
+    Args:
+        path: the dataset.
+        recipe: which of its examples, and at which size.
+        pairs: a table of known pairs, whose numbers count all images of the file, also those that are left out.
+
     Raises:
         InvalidDatasetError: the file is not acceptable.
         InvalidTaskError: the dataset lacks a label of the task.
+        InvalidRecipeError: the table of pairs cannot be used.
     """
     limits = limits_from(Settings.load())
     with path.open("rb") as file:
-        classes, rows = _choose(file, limits, recipe)
-        pixels = _pixels(file, limits, rows=rows, recipe=recipe)
-        loaded = load_arrays(file, preprocessing=pixels, limits=limits, classes=classes, rows=rows)
+        labels = read_labels(file, limits=limits)
+        classes, drawn = _choose(labels, recipe)
+        shapes = _shapes(file, limits, rows=drawn)
+        pixels = _pixels(set(shapes.values()), recipe=recipe)
+        loaded = load_arrays(file, preprocessing=pixels, limits=limits, classes=classes, rows=shapes.keys())
     mean, std = channel_moments(loaded.images)
     return TrainingData(
         digest=recipe.task.dataset,
@@ -51,6 +61,7 @@ def read_training_data(path: Path, recipe: TrainingRecipe) -> TrainingData:
         labels=loaded.labels,
         classes=tuple(TrainedClass(label=name, merged=tuple(classes[name])) for name in loaded.classes),
         preprocessing=pixels.model_copy(update={"mean": mean, "std": std}),
+        pairs=None if pairs is None else read_pairs(pairs, rows=np.array(list(shapes)), images=len(labels)),
     )
 
 
@@ -75,9 +86,8 @@ def read_images(path: Path, preprocessing: Preprocessing) -> NamedImages:
         return load_images(file, preprocessing=preprocessing, limits=limits_from(Settings.load()))
 
 
-def _choose(file: BinaryIO, limits: DatasetLimits, recipe: TrainingRecipe) -> tuple[Classes, Collection[int]]:
+def _choose(labels: Sequence[str], recipe: TrainingRecipe) -> tuple[Classes, Collection[int]]:
     """Classes of a recipe's task, and the rows of the examples it draws."""
-    labels = read_labels(file, limits=limits)
     classes = _named_classes(recipe.task.classes, labels)
     count = recipe.examples or len(labels)
     return classes, _draw_rows(labels, classes, count=count, seed=recipe.seed, purpose=Purpose.EXAMPLES)
@@ -100,9 +110,9 @@ def _draw_rows(labels: Sequence[str], classes: Classes, *, count: int, seed: int
     return frozenset(rows[draw(of_task, count, seed=seed, purpose=purpose)].tolist())
 
 
-def _pixels(file: BinaryIO, limits: DatasetLimits, *, rows: Collection[int], recipe: TrainingRecipe) -> Preprocessing:
-    """Colour and size of images, not normalised."""
-    shapes = _shapes(file, limits, rows=rows) or {(DEFAULT_SIDE, DEFAULT_SIDE, 3)}
+def _pixels(found: Collection[Shape], *, recipe: TrainingRecipe) -> Preprocessing:
+    """Colour and size of images of these shapes, not normalised."""
+    shapes = found or {(DEFAULT_SIDE, DEFAULT_SIDE, 3)}
     sides = {shape[:2] for shape in shapes}
     shape = (*min(sides), max(shape[2] for shape in shapes))
     channels, height, width = training_shape(recipe, shape=shape, same_shape=len(sides) == 1)
@@ -110,13 +120,13 @@ def _pixels(file: BinaryIO, limits: DatasetLimits, *, rows: Collection[int], rec
     return Preprocessing(colour=colour, height=height, width=width, mean=(0.0,) * channels, std=(1.0,) * channels)
 
 
-def _shapes(file: BinaryIO, limits: DatasetLimits, *, rows: Collection[int]) -> set[tuple[int, int, int]]:
-    """Shapes (h, w, c) of the images in these rows."""
+def _shapes(file: BinaryIO, limits: DatasetLimits, *, rows: Collection[int]) -> dict[int, Shape]:
+    """Shapes (h, w, c) of the images in these rows, ascending; broken images, which are left out, have none."""
     reader = read_examples(file, limits=limits, leave_out_broken=True)
-    shapes: set[tuple[int, int, int]] = set()
+    shapes: dict[int, Shape] = {}
     for row, candidate in enumerate(reader.candidates()):
         example = reader.decode(candidate) if row in rows else None
         if example is not None:
             height, width, channels = example.image.shape
-            shapes.add((height, width, channels))
+            shapes[row] = (height, width, channels)
     return shapes

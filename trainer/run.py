@@ -1,7 +1,7 @@
 """One training run: a recipe and a task's examples in, module files out, the input module first."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,15 @@ from registry.manifest import FeatureMap, ModuleManifest, Role, TrainedTask
 from registry.module_file import module_bytes
 from registry.names import Digest
 from registry.recipes import TrainingRecipe
+from trainer.checkpoints import NOT_SAVED, Saved
 from trainer.data import TrainingData
-from trainer.methods.end_to_end import train_at_once
-from trainer.methods.pairwise import train_in_turn
+from trainer.hidden import measured, train_hidden
+from trainer.history import History, untold
+from trainer.measure import measure_output
+from trainer.methods.end_to_end import train_together
+from trainer.output import output_spec, planned_output, train_output
 from trainer.progress import Report, ShouldStop
-from trainer.workbench import Trained, Workbench, labels_known
+from trainer.workbench import Trained, Watchers, Workbench, labels_known
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -54,7 +58,15 @@ class TrainedNetwork:
         return self.modules[-1].manifest.role is Role.OUTPUT
 
 
-def train(recipe: TrainingRecipe, data: TrainingData, *, report: Report, should_stop: ShouldStop) -> TrainedNetwork:
+def train(
+    recipe: TrainingRecipe,
+    data: TrainingData,
+    *,
+    report: Report,
+    should_stop: ShouldStop,
+    saved: Saved = NOT_SAVED,
+    history: History = untold,
+) -> TrainedNetwork:
     """Train a recipe's modules on a task's examples.
 
     Args:
@@ -62,16 +74,39 @@ def train(recipe: TrainingRecipe, data: TrainingData, *, report: Report, should_
         data: the task's images, as `recipe` wants them prepared.
         report: told how far the run is, twice a second at most.
         should_stop: asked at every batch.
+        saved: where checkpoints go, how often, and the one to go on from; the result is the same with and without.
+        history: told of every epoch.
 
     Raises:
         InvalidRecipeError: the recipe asks for what this task or this device cannot give.
         InvalidArchitectureError: the family cannot take these images, or cannot be cut so often.
-        JobFailedError: an objective is no longer a finite number.
+        JobFailedError: an objective is no longer a finite number, or the device has too little memory.
         Stopped: ``should_stop`` said so.
     """
-    bench = Workbench.set_up(recipe, data, report=report, should_stop=should_stop)
-    trained = train_at_once(bench) if recipe.method == "end-to-end" else train_in_turn(bench)
-    return TrainedNetwork(_assemble(bench, data, trained))
+    journal = saved.journal(recipe)
+    bench = Workbench.set_up(recipe, data, Watchers(report, should_stop, journal, history))
+    return TrainedNetwork(_assemble(bench, data, _train_all(bench)))
+
+
+def _train_all(bench: Workbench) -> list[Trained]:
+    """Every module of the plan, measured.
+
+    Where an end-to-end recipe grants the output module only n labels of each class, a new one is trained on those
+    over the frozen features: the control for a pairwise result with as few labels.
+    """
+    planned = bench.plan.output
+    output = None
+    if bench.recipe.joint:
+        hidden, output = train_together(bench, planned_output(bench))
+    else:
+        hidden = train_hidden(bench)
+    trained, training, watched = measured(bench, hidden)
+    if planned is None:
+        return trained
+    if output is None or output_spec(bench).labels_per_class is not None:
+        output = train_output(bench, planned, training)
+    metrics = measure_output(output.module, watched, bench=bench, on=bench.measured_on)
+    return [*trained, replace(output, metrics=output.metrics + metrics)]
 
 
 def _assemble(bench: Workbench, data: TrainingData, trained: Sequence[Trained]) -> tuple[TrainedModule, ...]:
@@ -157,11 +192,11 @@ def _task(bench: Workbench, data: TrainingData, *, of_output: bool) -> TrainedTa
     recipe, count = bench.recipe, len(bench.training.labels)
     few = labels_known(recipe, count, classes=len(data.classes))
     pairwise = recipe.method == "pairwise"
-    hidden_labels = 0 if pairwise else count
+    pairs = count * (count - 1) // 2 if bench.known is None else bench.known.pairs_known
     return TrainedTask(
         data=data.digest,
         classes=data.classes,
         examples=count,
-        labels_known=few if of_output else hidden_labels,
-        pairs_known=count * (count - 1) // 2 if pairwise and not of_output else 0,
+        labels_known=few if of_output else 0 if pairwise else count,
+        pairs_known=pairs if pairwise and not of_output else 0,
     )

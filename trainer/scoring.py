@@ -21,7 +21,7 @@ from registry.work import ModuleFailure, ScoreWork
 from trainer.chains import Modules, failure
 from trainer.data import Integers, draw, normalise
 from trainer.devices import Placement
-from trainer.hidden import features_of
+from trainer.heads import features_of
 from trainer.loaded import LoadedModule
 from trainer.progress import Tracker
 from trainer.seeds import Purpose, stream

@@ -17,6 +17,10 @@ class Purpose(IntEnum):
     SCORE = 6
     SHARDS = 7
     SHUFFLES = 8
+    HEADS = 9
+    CLASSIFIERS = 10
+    DECODERS = 11
+    PAIRS = 12
 
 
 def stream(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:

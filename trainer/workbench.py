@@ -1,5 +1,6 @@
 """Everything a training method works with: recipe, plan, device, examples, progress."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,12 +12,17 @@ from registry.manifest import Metric
 from registry.networks.build import build, initialise
 from registry.recipes import TrainingRecipe
 from registry.training_plan import Plan, plan_modules
-from trainer.data import Examples, TrainingData, draw, split
+from trainer.checkpoints import Journal
+from trainer.data import Augmentation, Examples, TrainingData, batch_count, draw, split
 from trainer.devices import Placement, choose_placement
-from trainer.epochs import Epochs
-from trainer.inputs import ImageInputs
+from trainer.history import History, untold
+from trainer.inputs import ImageInputs, Inputs
+from trainer.learners import Learner, PairKnowledge, Part
+from trainer.optimisation import Ascent, ParameterGroup
 from trainer.progress import Report, ShouldStop, Tracker
 from trainer.seeds import Purpose, torch_stream
+from trainer.stages import Pace, Stage, Surroundings
+from trainer.supervision import known_pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +35,21 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True)
+class Watchers:
+    """Who is told of a run: how far it is, whether it is to end, its checkpoints, its epochs."""
+
+    report: Report
+    should_stop: ShouldStop
+    journal: Journal
+    history: History = untold
+
+
+@dataclass(frozen=True, slots=True)
 class Workbench:
-    """One run's means. `training` and `held_out` are disjoint parts of the task's examples."""
+    """One run's means. `training` and `held_out` are disjoint parts of the task's examples.
+
+    `known` is what is known of the pairs of training examples, where hidden modules may see no labels.
+    """
 
     recipe: TrainingRecipe
     plan: Plan
@@ -38,10 +57,11 @@ class Workbench:
     classes: tuple[str, ...]
     training: ImageInputs
     held_out: ImageInputs
-    tracker: Tracker
+    known: PairKnowledge | None
+    around: Surroundings
 
     @classmethod
-    def set_up(cls, recipe: TrainingRecipe, data: TrainingData, *, report: Report, should_stop: ShouldStop) -> Self:
+    def set_up(cls, recipe: TrainingRecipe, data: TrainingData, watchers: Watchers) -> Self:
         """Draw and split the examples, move them to the device, plan the modules.
 
         Raises:
@@ -50,18 +70,25 @@ class Workbench:
         """
         placement = choose_placement(recipe.precision)
         drawn = draw(data.labels, recipe.examples or len(data.labels), seed=recipe.seed)
-        parts = split(data.labels[drawn], recipe.held_out_share, seed=recipe.seed)
-        training, held_out = (ImageInputs(Examples.on(placement, data, drawn[part]), placement) for part in parts)
+        parts = [drawn[part] for part in split(data.labels[drawn], recipe.held_out_share, seed=recipe.seed)]
+        training, held_out = (ImageInputs(Examples.on(placement, data, part), placement) for part in parts)
         takes = TensorType(shape=data.preprocessing.shape)
         plan = plan_modules(recipe, takes=takes, classes=len(data.classes))
         total = _examples_seen(recipe, len(parts[0]), classes=len(data.classes))
-        tracker = Tracker(total=total, report=report, should_stop=should_stop)
-        return cls(recipe, plan, placement, data.names, training, held_out, tracker)
+        tracker = Tracker(total=total, report=watchers.report, should_stop=watchers.should_stop)
+        around = Surroundings(tracker, watchers.journal, watchers.history)
+        known = known_pairs(recipe, data, parts[0], placement)
+        return cls(recipe, plan, placement, data.names, training, held_out, known, around)
 
     @property
     def has_held_out(self) -> bool:
         """Whether the recipe keeps examples back to measure on."""
         return len(self.held_out.labels) > 0
+
+    @property
+    def watched(self) -> ImageInputs:
+        """The examples that metrics are measured on: those held out, or else the training ones."""
+        return self.held_out if self.has_held_out else self.training
 
     @property
     def measured_on(self) -> str:
@@ -73,17 +100,45 @@ class Workbench:
         """Whether outputs of frozen modules may be kept: not where images change with every epoch."""
         return not self.recipe.augment
 
-    def fresh(self, architecture: BlocksSpec, *, index: int) -> nn.Sequential:
-        """A module with new weights, drawn by the seed and its place in the network."""
+    def fresh(self, architecture: BlocksSpec, *, index: int, purpose: Purpose = Purpose.WEIGHTS) -> nn.Sequential:
+        """Blocks with new weights, drawn by the seed and their place in the network."""
         module = build(architecture)
-        initialise(module, torch_stream(self.recipe.seed, Purpose.WEIGHTS, index))
+        initialise(module, torch_stream(self.recipe.seed, purpose, index))
         self.placement.place(module)
         return module
 
-    def epochs(self, stage: str, *, index: int) -> Epochs:
-        """The epochs of a hidden module, or of the whole network."""
-        order = torch_stream(self.recipe.seed, Purpose.ORDER, index, device=self.placement.device)
-        return Epochs(stage, self.recipe.epochs, self.recipe.batch_size, self.recipe.augment, order)
+    def part(self, name: str, module: nn.Module, objective: nn.Module, *, groups: Sequence[ParameterGroup]) -> Part:
+        """A part that learns for as many steps as the recipe's epochs have."""
+        steps = self.recipe.epochs * batch_count(len(self.training.labels), self.recipe.batch_size)
+        ascent = Ascent(groups, spec=self.recipe.optimiser, steps=steps)
+        return Part(name, self.placement.compiled(module), objective, ascent, self.placement)
+
+    def stage(self, name: str, parts: Sequence[Part], *, inputs: Inputs, watched: Inputs, index: int) -> Stage:
+        """The stage in which hidden modules learn, from the one at ``index`` up."""
+        return Stage(
+            number=index,
+            name=name,
+            learner=Learner(parts),
+            inputs=inputs,
+            watched=watched,
+            pace=self._pace(index),
+            around=self.around,
+        )
+
+    def _pace(self, index: int) -> Pace:
+        recipe = self.recipe
+        order = torch_stream(recipe.seed, Purpose.ORDER, index, device=self.placement.device)
+        augment = Augmentation(order, cutout=recipe.cutout, views=recipe.views) if recipe.augment else None
+        stages = 1 if recipe.joint or recipe.schedule == "at-once" else len(self.plan.hidden)
+        return Pace(
+            epochs=recipe.epochs,
+            batch_size=recipe.batch_size,
+            augment=augment,
+            order=order,
+            patience=recipe.patience,
+            seconds=None if recipe.seconds is None else recipe.seconds / stages,
+            known=self.known,
+        )
 
 
 def labels_known(recipe: TrainingRecipe, count: int, *, classes: int) -> int:
@@ -96,8 +151,8 @@ def labels_known(recipe: TrainingRecipe, count: int, *, classes: int) -> int:
 
 def _examples_seen(recipe: TrainingRecipe, count: int, *, classes: int) -> int:
     """Examples that pass in all epochs of all modules, for progress."""
-    joint = recipe.method == "end-to-end"
-    hidden = recipe.epochs * count * (1 if joint else recipe.modules)
-    if recipe.output is None or (joint and recipe.output.labels_per_class is None):
+    passes = 1 if recipe.joint or recipe.schedule == "at-once" else recipe.parts
+    hidden = recipe.epochs * count * passes
+    if recipe.output is None or (recipe.joint and recipe.output.labels_per_class is None):
         return hidden
     return hidden + recipe.output.epochs * labels_known(recipe, count, classes=classes)

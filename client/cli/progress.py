@@ -78,11 +78,18 @@ def bars() -> Iterator[Bars]:
 
 def told(progress: records.Progress) -> str:
     """How far work is, in words."""
-    parts = [progress.stage or "waiting for a worker"]
-    if progress.epoch is not None:
-        parts.append(f"epoch {progress.epoch}")
-    if progress.objective is not None:
-        parts.append(f"objective {progress.objective:.4f}")
+    parts = [progress.stage or "waiting for a worker", *numbers_of(progress)]
     if progress.seconds_left is not None:
         parts.append(f"{progress.seconds_left:.0f} s left")
     return ", ".join(parts)
+
+
+def numbers_of(progress: records.Progress) -> list[str]:
+    """What training says of itself, each number with its name."""
+    found = (
+        ("epoch {}", progress.epoch),
+        ("objective {:.4f}", progress.objective),
+        ("alignment {:.4f}", progress.alignment),
+        ("{:,.0f} images/s", progress.examples_per_second),
+    )
+    return [words.format(number) for words, number in found if number is not None]

@@ -166,12 +166,20 @@ def name_of(target: ModuleName, file: Path, *, alone: bool) -> str:
 
 
 def _published(zoo: Zoo, name: ModuleName | str, file: Path) -> tuple[PublishedModule, bool]:
-    """The version with a file's bytes, and whether it is new, so that they had to be sent."""
+    """The version with a file's bytes, and whether it is new; known bytes are sent again only if they were refused."""
+    known = _known(zoo, name, file)
+    if known is not None and not known.verification.refused:
+        return known, False
+    with bars() as bar:
+        return zoo.modules.publish(name, file, on_bytes=bar.bytes(f"sending {file.name}")), known is None
+
+
+def _known(zoo: Zoo, name: ModuleName | str, file: Path) -> PublishedModule | None:
+    """The version that has a file's bytes, if there is one."""
     try:
-        return zoo.modules.show(f"{name}@{digest_of_file(file)}"), False
+        return zoo.modules.show(f"{name}@{digest_of_file(file)}")
     except NotFoundError:
-        with bars() as bar:
-            return zoo.modules.publish(name, file, on_bytes=bar.bytes(f"sending {file.name}")), True
+        return None
 
 
 def _say(module: PublishedModule, *, created: bool) -> None:

@@ -49,15 +49,34 @@ class TrainOptions(RecipeOptions):
     submit: Annotated[bool, typer.Option("--submit", help="Let a worker of the zoo train, and publish.")] = False
     publish: Annotated[bool, typer.Option("--publish", help="Publish what was trained here.")] = False
     baseline: Annotated[bool, typer.Option("--baseline", help="Train the same network end to end beside it.")] = False
+    checkpoint_seconds: Annotated[
+        float | None, typer.Option(min=0, help="Time between checkpoints; default: ZOO_CHECKPOINT_SECONDS.")
+    ] = None
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, also where there is a checkpoint.")] = False
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder for event files, which TensorBoard draws.", file_okay=False)
+    ] = None
 
     def check(self) -> ModuleName:
         """The modules' name, once everything that can be wrong use has been looked at."""
         name = ModuleName.parse(module_name(self.name))
         existing(self.data)
         self.recipe(ANY_DIGEST)
-        if self.submit and (self.baseline or self.publish or self.out):
+        at_home = [
+            option
+            for option, given in (
+                ("--baseline", self.baseline),
+                ("--publish", self.publish),
+                ("--out", self.out),
+                ("--checkpoint-seconds", self.checkpoint_seconds),
+                ("--fresh", self.fresh),
+                ("--tensorboard", self.tensorboard),
+            )
+            if given not in (None, False)
+        ]
+        if self.submit and at_home:
             raise typer.BadParameter(
-                "--submit trains in the zoo and publishes there; it goes without --baseline, --publish and --out"
+                f"--submit trains in the zoo and publishes there; it goes without {' and '.join(at_home)}"
             )
         return name
 
@@ -67,6 +86,7 @@ def train(options: TrainOptions) -> None:
     """Train modules on labelled images, here or by a worker of the zoo.
 
     A module is trained on pairs of images, knowing only whether both are of one class; the output module on labels.
+    A run here that was ended goes on from its last checkpoint when the same command is given again.
     """
     name = options.check()
     if options.submit:
@@ -78,6 +98,8 @@ def train(options: TrainOptions) -> None:
 def _train_there(options: TrainOptions) -> None:
     """Send the data, queue the run, follow it to its end."""
     with opened(options) as zoo:
+        if options.pairs is not None:
+            zoo.blobs.put(options.pairs)
         dataset = publish_dataset(zoo, existing(options.data))
         job = _followed(zoo, zoo.jobs.submit(options.name, options.recipe(dataset.digest)))
     if options.json:
@@ -122,7 +144,14 @@ def _check_status(status: int) -> None:
 
 def trainer_command(options: TrainOptions, *, recipe: Path, data: Path, out: Path) -> list[str]:
     """The command line that trains."""
-    flags = [flag for flag, wanted in (("--json", options.json), ("--baseline", options.baseline)) if wanted]
+    switches = (("--json", options.json), ("--baseline", options.baseline), ("--fresh", options.fresh))
+    flags = [flag for flag, wanted in switches if wanted]
+    given = (
+        ("--pairs", options.pairs),
+        ("--checkpoint-seconds", options.checkpoint_seconds),
+        ("--tensorboard", options.tensorboard),
+    )
+    flags += [part for option, value in given if value is not None for part in (option, str(value))]
     where = [
         "--recipe",
         str(recipe),

@@ -9,7 +9,11 @@ from registry.manifest import Preprocessing, TrainedClass
 from registry.names import Digest
 from registry.recipes import OptimiserSpec, OutputSpec, TaskSpec, TrainingRecipe
 from registry.records import Progress
+from trainer.checkpoints import NOT_SAVED, Saved
 from trainer.data import TrainingData, channel_moments
+from trainer.progress import ShouldStop
+from trainer.run import TrainedNetwork, train
+from trainer.workbench import Watchers, Workbench
 
 DIGITS = Digest("sha256:" + "d" * 64)
 
@@ -39,13 +43,32 @@ def recipe(**changes: object) -> TrainingRecipe:
         "task": TaskSpec(dataset=DIGITS),
         "family": "mlp",
         "width": 24,
+        "objective": "upper_triangle_alignment",
+        "head": "none",
         "epochs": 4,
         "batch_size": 64,
         "held_out_share": 0.25,
-        "optimiser": OptimiserSpec(learning_rate=5e-3),
+        "optimiser": OptimiserSpec(name="adamw", learning_rate=5e-3),
         "output": OutputSpec(epochs=10),
     }
     return TrainingRecipe.model_validate(fields | changes)
+
+
+def bench_of(*, examples: int = 400, **changes: object) -> Workbench:
+    """The means of a tiny run whose every part is in the test's own hands."""
+    wanted = recipe(**changes)
+    watchers = Watchers(ignore, never, NOT_SAVED.journal(wanted))
+    return Workbench.set_up(wanted, digits(examples=examples), watchers)
+
+
+def run(*, saved: Saved = NOT_SAVED, should_stop: ShouldStop | None = None, **changes: object) -> TrainedNetwork:
+    """Train the digits by a tiny recipe."""
+    return train(recipe(**changes), digits(), report=ignore, should_stop=should_stop or never, saved=saved)
+
+
+def digests(network: TrainedNetwork) -> list[str]:
+    """Digests of a network's files, the input module first."""
+    return [module.digest for module in network.modules]
 
 
 def ignore(progress: Progress) -> None:

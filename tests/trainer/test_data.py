@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,11 +7,11 @@ import torch
 from registry.errors import InvalidRecipeError
 from tests.trainer.examples import digits
 from trainer.data import (
+    Augmentation,
     Examples,
-    batch_count,
-    batches,
     channel_moments,
     crop_and_flip,
+    cut_out,
     draw,
     n_per_class,
     normalise,
@@ -99,14 +101,6 @@ def test_a_class_with_too_few_labels_is_named():
         n_per_class(unbalanced(), 21, classes=("a", "b", "c"), seed=0)
 
 
-@pytest.mark.parametrize(("count", "size"), [(10, 3), (9, 4), (257, 256), (5, 100), (2, 2)])
-def test_batches_hold_every_example_once_and_none_is_alone(count, size):
-    dealt = list(batches(count, size, generator=torch.Generator().manual_seed(0)))
-    assert sorted(torch.cat(dealt).tolist()) == list(range(count))
-    assert len(dealt) == batch_count(count, size)
-    assert all(2 <= len(batch) <= size for batch in dealt)
-
-
 def test_crops_are_windows_of_the_mirrored_image_or_of_its_flip():
     image = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8)
     cropped = crop_and_flip(image.repeat(40, 1, 1, 1), generator=torch.Generator().manual_seed(0))
@@ -129,3 +123,37 @@ def test_streams_of_different_purposes_and_modules_differ():
     first = {int(stream(0, purpose, index).integers(2**62)) for purpose in Purpose for index in range(3)}
     assert len(first) == 3 * len(Purpose)
     assert torch_stream(1, Purpose.ORDER).initial_seed() == torch_stream(1, Purpose.ORDER).initial_seed()
+
+
+def pictures(count: int = 6) -> Examples:
+    return Examples.on(CPU, digits(), np.arange(count))
+
+
+def test_a_cutout_blanks_one_square_of_about_the_side_that_is_asked_for():
+    blanked = cut_out(torch.ones(300, 2, 16, 16), share=0.5, generator=torch.Generator().manual_seed(0)) == 0
+    assert torch.equal(blanked[:, 0], blanked[:, 1])
+    heights, widths = blanked[:, 0].any(dim=2).sum(dim=1), blanked[:, 0].any(dim=1).sum(dim=1)
+    assert torch.equal(blanked[:, 0].sum(dim=(1, 2)), heights * widths)
+    assert int(heights.max()) == int(widths.max()) == 8
+    assert int(heights.min()) >= 4
+    assert blanked[:, 0].any(dim=0).all()
+
+
+def test_no_cutout_gives_the_images_themselves_and_draws_nothing():
+    generator, images = torch.Generator().manual_seed(0), torch.ones(2, 1, 8, 8)
+    before = generator.get_state()
+    assert cut_out(images, share=0.0, generator=generator) is images
+    assert torch.equal(generator.get_state(), before)
+
+
+def views_of(examples: Examples, views: int) -> torch.Tensor:
+    return examples.inputs(torch.arange(6), augment=Augmentation(torch.Generator().manual_seed(0), views=views))
+
+
+def test_two_views_of_an_image_differ_and_stand_one_batch_apart():
+    one, two = views_of(pictures(), 1), views_of(pictures(), 2)
+    assert two.shape == (12, 1, 8, 8)
+    assert torch.equal(one, two[:6])
+    assert not torch.equal(two[:6], two[6:])
+    flat = replace(pictures(), images=torch.arange(6, dtype=torch.uint8)[:, None, None, None].expand(6, 1, 8, 8))
+    assert torch.equal(views_of(flat, 2), flat.inputs(torch.arange(6).repeat(2)))

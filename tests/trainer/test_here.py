@@ -19,7 +19,7 @@ from tests.trainer.serving import digits_file
 from trainer.__main__ import main
 
 ROOT = Path(__file__).parents[2]
-KILLS = 3
+KILLS = 2
 
 
 @pytest.fixture

@@ -107,3 +107,28 @@ def test_images_to_predict_on_need_no_labels(tmp_path):
     Image.new("L", (20, 30), 7).save(path)
     named = read_images(path, PIXELS)
     assert named.images.shape == (1, 6, 6, 3)
+
+
+def test_pairs_count_all_images_of_the_file_also_broken_ones(tmp_path):
+    path = folders(tmp_path / "a.zip", [(5, 5)] * 6)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("a/broken.png", b"no image")
+        for name in ("b/6.png", "a/7.png"):
+            image = io.BytesIO()
+            Image.new("L", (5, 5), 9).save(image, format="PNG")
+            archive.writestr(name, image.getvalue())
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("i,j,same\n0,2,1\n0,6,1\n5,7,1\n7,8,0\n")
+    table = read_training_data(path, of_task(), pairs=pairs).pairs
+    found = zip(table.first.tolist(), table.second.tolist(), table.same.tolist(), strict=True)
+    assert list(found) == [(0, 2, True), (5, 6, True), (6, 7, False)]
+    assert table.examples == 8
+
+
+def test_pairs_are_told_in_positions_among_the_examples_that_are_drawn(tmp_path):
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("i,j,same\n" + "".join(f"{i},{i + 1},1\n" for i in range(59)))
+    whole = read_training_data(arrays(tmp_path / "a.npz"), of_task(), pairs=pairs)
+    assert (len(whole.pairs.first), whole.pairs.examples) == (59, 60)
+    drawn = read_training_data(arrays(tmp_path / "a.npz"), of_task({"b": ("1",), "c": ("2",)}), pairs=pairs)
+    assert (len(drawn.pairs.first), drawn.pairs.examples) == (39, 40)

@@ -8,20 +8,12 @@ import torch
 from registry.errors import InvalidArchitectureError, InvalidRecipeError, JobFailedError
 from registry.manifest import Role
 from registry.module_file import check_module_file
-from registry.recipes import OptimiserSpec, OutputSpec
+from registry.recipes import OptimiserSpec, OutputSpec, TrainingRecipe
 from registry.records import Progress
-from tests.trainer.examples import digits, ignore, never, recipe
+from tests.trainer.examples import digests, digits, ignore, never, recipe, run
 from trainer.data import split
 from trainer.progress import Stopped
-from trainer.run import TrainedNetwork, train
-
-
-def run(**changes: object) -> TrainedNetwork:
-    return train(recipe(**changes), digits(), report=ignore, should_stop=never)
-
-
-def digests(network: TrainedNetwork) -> list[str]:
-    return [module.digest for module in network.modules]
+from trainer.run import train
 
 
 @pytest.mark.parametrize(
@@ -167,3 +159,9 @@ def test_the_held_out_part_is_never_trained_on():
     for one, other in zip(clean.modules, spoiled.modules, strict=True):
         assert all(np.array_equal(one.tensors[name], other.tensors[name]) for name in one.tensors)
     assert clean.modules[-1].metric("accuracy") > spoiled.modules[-1].metric("accuracy")
+
+
+def test_the_usual_objective_learns_the_digits_in_several_modules_with_heads():
+    usual = TrainingRecipe.model_fields
+    network = run(objective=usual["objective"].default, head=usual["head"].default, modules=2, epochs=8)
+    assert network.modules[-1].metric("accuracy") > 0.9

@@ -14,7 +14,7 @@ from registry.work import ModuleFailure, ScoreWork
 from tests.trainer.examples import DIGITS, digits, ignore, never, recipe
 from trainer.data import normalise
 from trainer.devices import choose_placement
-from trainer.hidden import features_of
+from trainer.heads import features_of
 from trainer.loaded import LoadedModule
 from trainer.prediction import predict
 from trainer.progress import Stopped, Tracker

@@ -1,31 +1,79 @@
-"""The method: hidden modules in turn on pairs, each frozen before the next begins; then the output module."""
+"""The method: kernel values of same-class pairs up, of different-class pairs down, through the feature map."""
 
-from dataclasses import replace
+from torch import Tensor, nn
 
-from trainer.hidden import train_hidden
-from trainer.inputs import Inputs, above
-from trainer.measure import measure_hidden, measure_output
-from trainer.output import train_output
-from trainer.workbench import Trained, Workbench
+from kernel_methods.objective_modules import build_objective
+from kernel_methods.objectives_known import known_pair_objective
+from registry.errors import InvalidRecipeError
+from registry.manifest import FeatureMap
+from registry.recipes import TrainingRecipe
+from trainer.heads import Sight
+from trainer.learners import Batch, PairKnowledge, Raised
 
 
-def train_in_turn(bench: Workbench) -> list[Trained]:
-    """Train every module of the plan, the input module first.
+class PairwiseObjective(nn.Module):
+    """A proxy objective of pairs whose classes are known to be the same or not, from class labels.
 
     Source:
         Duan, Yu, Principe (2022), Modularizing Deep Learning via Pairwise Learning With Kernels.
     """
-    training: Inputs = bench.training
-    watched: Inputs = bench.held_out if bench.has_held_out else bench.training
-    trained = []
-    for index, planned in enumerate(bench.plan.hidden):
-        made = train_hidden(bench, planned, training, index=index)
-        training = above(training, made.module, placement=bench.placement, keep=bench.keeps)
-        watched = above(watched, made.module, placement=bench.placement, keep=True)
-        metrics = measure_hidden(bench, planned, watched, on=bench.measured_on)
-        trained.append(replace(made, metrics=made.metrics + metrics))
-    if bench.plan.output is not None:
-        made = train_output(bench, bench.plan.output, training)
-        metrics = measure_output(made.module, watched, bench=bench, on=bench.measured_on)
-        trained.append(replace(made, metrics=made.metrics + metrics))
-    return trained
+
+    def __init__(self, sight: Sight, recipe: TrainingRecipe, *, classes: int) -> None:
+        """Raises InvalidRecipeError where the objective is undefined for the feature map."""
+        super().__init__()
+        self.sight = sight
+        self.of_features = _of_features(recipe, sight, classes=classes)
+
+    def forward(self, outputs: Tensor, batch: Batch) -> Raised:
+        """The objective of a module's raw outputs."""
+        features = self.sight(outputs)
+        return Raised(self.of_features(features, batch.labels), features)
+
+
+class KnownPairsObjective(nn.Module):
+    """The same from pairs alone: which are known to be the same, which to be different; no label is looked at."""
+
+    def __init__(self, sight: Sight, recipe: TrainingRecipe, known: PairKnowledge) -> None:
+        """Raises InvalidRecipeError where the objective is undefined for the feature map."""
+        super().__init__()
+        self.sight = sight
+        self._known = known
+        phi = sight.phi
+        try:
+            self._of_features = known_pair_objective(
+                recipe.objective,
+                k_min=phi.k_min,
+                k_max=phi.k_max,
+                temperature=recipe.usual_temperature,
+                smoothing=recipe.smoothing,
+                unknown=known.prior,
+            )
+        except ValueError as error:
+            raise undefined(recipe, phi, error) from error
+
+    def forward(self, outputs: Tensor, batch: Batch) -> Raised:
+        """The objective of a module's raw outputs."""
+        features = self.sight(outputs)
+        same, known = self._known.of_batch(batch.indices)
+        return Raised(self._of_features(features, same, known), features)
+
+
+def _of_features(recipe: TrainingRecipe, sight: Sight, *, classes: int) -> nn.Module:
+    phi = sight.phi
+    try:
+        return build_objective(
+            recipe.objective,
+            k_min=phi.k_min,
+            k_max=phi.k_max,
+            temperature=recipe.usual_temperature,
+            smoothing=recipe.smoothing,
+            classes=classes,
+            features=sight.size,
+        )
+    except ValueError as error:
+        raise undefined(recipe, phi, error) from error
+
+
+def undefined(recipe: TrainingRecipe, phi: FeatureMap, error: ValueError) -> InvalidRecipeError:
+    """The error for an objective that a feature map cannot have."""
+    return InvalidRecipeError(f"objective {recipe.objective} with {phi.activation}: {error}")
