@@ -8,7 +8,7 @@ from client.connection import Call, Connection
 from client.events import follow
 from registry.errors import JobFailedError
 from registry.frozen import Frozen
-from registry.names import ModuleName
+from registry.names import Digest, ModuleName
 from registry.recipes import TrainingRecipe
 from registry.records import Job, JobStatus, Page, Progress
 from registry.work import JobResult, WorkKind
@@ -32,10 +32,11 @@ class _Claim(Frozen):
 
 
 class _Heartbeat(Frozen):
-    """A worker that is alive, and how far it is."""
+    """A worker that is alive, how far it is, and where its last checkpoint is if that is new."""
 
     attempt: int
     progress: Progress
+    checkpoint: Digest | None
 
 
 class _Finish(Frozen):
@@ -101,9 +102,14 @@ class Jobs:
             return None
         return self._connection.read(response, Job)
 
-    def heartbeat(self, job_id: int, *, attempt: int, progress: Progress) -> Job:
-        """Keep the lease and say how far it is. Raises LeaseLostError."""
-        body = _Heartbeat(attempt=attempt, progress=progress)
+    def heartbeat(self, job_id: int, *, attempt: int, progress: Progress, checkpoint: Digest | None = None) -> Job:
+        """Keep the lease and say how far it is; with a checkpoint, whose bytes were sent before, that is kept.
+
+        Raises:
+            LeaseLostError: another attempt holds the job, or it has ended.
+            InvalidInputError: the zoo does not have the bytes of the checkpoint.
+        """
+        body = _Heartbeat(attempt=attempt, progress=progress, checkpoint=checkpoint)
         return self._connection.ask(Call("PUT", f"/jobs/{job_id}/heartbeat", body=body), Job)
 
     def finish(self, job_id: int, *, attempt: int, result: JobResult) -> Job:

@@ -3,6 +3,7 @@
 from registry.errors import NotFoundError
 from registry.names import Digest
 from registry.ports import Begin, BlobStore, UnitOfWork
+from registry.work import TrainWork, Work
 
 
 class BlobKeeper:
@@ -25,7 +26,7 @@ class BlobKeeper:
             raise NotFoundError(f"the bytes {blob} are not here any more; upload them again") from error
 
     def discard(self, blob: Digest) -> None:
-        """Delete bytes unless a module, a dataset or statistics refer to them; no error when they are gone."""
+        """Delete bytes unless a module, a dataset, statistics or an open job refer to them; no error without."""
         with self._begin() as work:
             work.hold()
             if not _is_referred(work, blob):
@@ -38,4 +39,12 @@ def _is_referred(work: UnitOfWork, blob: Digest) -> bool:
         bool(work.modules.by_digest(blob))
         or work.datasets.get(blob, owner=None) is not None
         or work.statistics.uses_blob(blob)
+        or any(blob in (job.checkpoint, pairs_of(job.work)) for job in work.jobs.open())
     )
+
+
+def pairs_of(work: Work) -> Digest | None:
+    """The table of pairs that work needs, or None."""
+    if isinstance(work, TrainWork) and work.recipe.pairs is not None:
+        return work.recipe.pairs.table
+    return None

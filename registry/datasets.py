@@ -107,19 +107,20 @@ class DatasetService:
         with self._begin() as work:
             work.hold()
             if work.datasets.remove(digest, owner=owner):
-                self._forget(work, digest)
-                orphans = (digest, *work.statistics.remove_data(digest))
+                checkpoints = self._forget(work, digest)
+                orphans = (digest, *checkpoints, *work.statistics.remove_data(digest))
         for blob in orphans:
             (discard or self._keeper.discard)(blob)
 
-    def _forget(self, work: UnitOfWork, digest: Digest) -> None:
-        """Forget tasks and queries about a dataset, and stop the jobs that need it."""
+    def _forget(self, work: UnitOfWork, digest: Digest) -> tuple[Digest, ...]:
+        """Forget tasks and queries about a dataset, and stop the jobs that need it; gives their checkpoints."""
         for task in work.tasks.of_dataset(digest):
             work.tasks.remove(task.id)
         work.queries.remove_data(digest)
-        for job in work.jobs.open():
-            if dataset_of(job.work) == digest:
-                cancel_job(work, job.id, clock=self._clock)
+        stopped = [job for job in work.jobs.open() if dataset_of(job.work) == digest]
+        for job in stopped:
+            cancel_job(work, job.id, clock=self._clock)
+        return tuple(job.checkpoint for job in stopped if job.checkpoint is not None)
 
 
 def dataset_of(work: Work) -> Digest | None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import structlog
 
+from registry.blobs import BlobKeeper, pairs_of
 from registry.datasets import dataset_of
 from registry.errors import (
     ConflictError,
@@ -51,6 +52,7 @@ class Makers:
     modules: ModuleService
     pipelines: PipelineService
     statistics: StatisticsService
+    keeper: BlobKeeper
 
 
 class JobService:
@@ -76,7 +78,11 @@ class JobService:
             limit = self._settings.module_limit_parameters
             check_recipe(recipe, dataset, task.counts, parameter_limit=limit)
             keep_task(work, task, at=self._clock())
-            return work.jobs.submit(TrainWork(name=str(name), recipe=recipe), owner=owner, at=self._clock())
+            training = TrainWork(name=str(name), recipe=recipe)
+            pairs = pairs_of(training)
+            if pairs is not None:
+                self._makers.keeper.require(work, pairs)
+            return work.jobs.submit(training, owner=owner, at=self._clock())
 
     def submit_prediction(self, work_to_do: PredictWork, *, owner: str) -> Job:
         """Queue a prediction over images that are stored already."""
@@ -109,18 +115,45 @@ class JobService:
                 work.jobs.end(job.id, attempt=job.attempt, status=JobStatus.FAILED, result=None, error=error, at=now)
                 if isinstance(job.work, VerifyWork):
                     settle(work, ModuleVerdict(module=job.work.module, refused=error), at=now)
+            self._discard_checkpoint(job)
 
     @property
     def _lease(self) -> timedelta:
         return timedelta(seconds=self._settings.lease_seconds)
 
-    def heartbeat(self, job_id: int, *, attempt: int, progress: Progress) -> Job:
-        """Renew a lease and say how far the job is. Raises NotFoundError, LeaseLostError."""
+    def heartbeat(self, job_id: int, *, attempt: int, progress: Progress, checkpoint: Digest | None = None) -> Job:
+        """Renew a lease and say how far the job is; a new checkpoint takes the place of the last, whose bytes go.
+
+        Raises:
+            NotFoundError: no such job.
+            LeaseLostError: another attempt holds it, or it has ended.
+            InvalidInputError: the bytes of the checkpoint are not here.
+        """
         with self._begin() as work:
+            if checkpoint is not None:
+                self._require_checkpoint(work, checkpoint)
+            before = _job(work, job_id)
             expires = self._clock() + self._lease
-            if not work.jobs.renew(job_id, attempt=attempt, progress=progress, lease_expires_at=expires):
+            renewed = work.jobs.renew(
+                job_id, attempt=attempt, progress=progress, lease_expires_at=expires, checkpoint=checkpoint
+            )
+            if not renewed:
                 raise _lost(_job(work, job_id), attempt)
-            return _job(work, job_id)
+            now = _job(work, job_id)
+        if before.checkpoint != now.checkpoint:
+            self._discard_checkpoint(before)
+        return now
+
+    def _require_checkpoint(self, work: UnitOfWork, checkpoint: Digest) -> None:
+        try:
+            self._makers.keeper.require(work, checkpoint)
+        except NotFoundError as error:
+            raise InvalidInputError(f"the checkpoint cannot be kept: {error.detail}") from error
+
+    def _discard_checkpoint(self, job: Job) -> None:
+        """Delete the bytes of a checkpoint that nobody goes on from any more."""
+        if job.checkpoint is not None:
+            self._makers.keeper.discard(job.checkpoint)
 
     def finish(self, job_id: int, *, attempt: int, result: JobResult) -> Job:
         """End a job with what it brought; publishing and ending are one step, so nothing is published twice.
@@ -135,6 +168,11 @@ class JobService:
             if isinstance(result, ScoreResult):
                 self._makers.statistics.discard(result)
             raise _lost(job, attempt)
+        ended = self._finished(job, result)
+        self._discard_checkpoint(ended)
+        return ended
+
+    def _finished(self, job: Job, result: JobResult) -> Job:
         match (job.work, result):
             case (TrainWork(), TrainResult()):
                 return self._finish_training(job, result)
@@ -146,7 +184,7 @@ class JobService:
             case (VerifyWork() as look, VerifyResult()):
                 return self._finish_verifying(job, look, result)
             case _:
-                raise InvalidInputError(f"job {job_id} is of kind {job.work.kind}, its result of kind {result.kind}")
+                raise InvalidInputError(f"job {job.id} is of kind {job.work.kind}, its result of kind {result.kind}")
 
     def _finish_training(self, job: Job, result: TrainResult) -> Job:
         """Check every file first; then publish all of them, the pipeline too, and end the job in one transaction."""
@@ -219,7 +257,9 @@ class JobService:
             )
             if not ended:
                 raise _lost(_job(work, job_id), attempt)
-            return _job(work, job_id)
+            failed = _job(work, job_id)
+        self._discard_checkpoint(failed)
+        return failed
 
     def release(self, job_id: int, *, attempt: int) -> Job:
         """Take a job back unharmed from a worker that is told to end. Raises NotFoundError, LeaseLostError."""
@@ -233,7 +273,9 @@ class JobService:
         with self._begin() as work:
             _job(work, job_id)
             cancel_job(work, job_id, clock=self._clock)
-            return _job(work, job_id)
+            cancelled = _job(work, job_id)
+        self._discard_checkpoint(cancelled)
+        return cancelled
 
 
 LONGEST_BASE_NAME = 48

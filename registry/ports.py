@@ -197,8 +197,19 @@ class JobRecords(Protocol):
         A job of the kind verify is given only where no other is free: whoever asks does not wait for it.
         """
 
-    def renew(self, job_id: int, *, attempt: int, progress: Progress, lease_expires_at: datetime) -> bool:
-        """Keep the lease and say how far it is; False when another attempt holds the job, or it has ended."""
+    def renew(
+        self,
+        job_id: int,
+        *,
+        attempt: int,
+        progress: Progress,
+        lease_expires_at: datetime,
+        checkpoint: Digest | None = None,
+    ) -> bool:
+        """Keep the lease and say how far it is; False when another attempt holds the job, or it has ended.
+
+        A checkpoint takes the place of the last one; None leaves that. Claims, releases and the end leave it too.
+        """
 
     def open(self) -> tuple[Job, ...]:
         """Every job that is queued or running, oldest first."""

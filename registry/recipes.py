@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from kernel_methods.kernels import ObjectiveName, Pooling, TrainedActivation
+from kernel_methods.kernels import REMEMBERING, ObjectiveName, Pooling, TrainedActivation
 from registry.architectures.specs import FamilyName
 from registry.frozen import Frozen
 from registry.names import DigestField
@@ -176,6 +176,10 @@ def _rules(recipe: TrainingRecipe) -> tuple[tuple[bool, str], ...]:
         (
             recipe.pairs is None or recipe.method == "pairwise",
             f"method {recipe.method} learns from class labels; only pairwise can do with pairs",
+        ),
+        (
+            recipe.pairs is None or recipe.objective not in REMEMBERING,
+            f"objective {recipe.objective} remembers classes, which pairs have none of; choose another",
         ),
         (cuts is None or list(cuts) == sorted(set(cuts)), f"cuts must increase, got {list(cuts or ())}"),
         (

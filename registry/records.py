@@ -261,7 +261,8 @@ class Progress(Frozen):
 class Job(Frozen):
     """One piece of work for a worker. `attempt` is the fence: only its holder may report.
 
-    `releases` counts the attempts that gave the job back unharmed, as a worker does that is told to end.
+    `releases` counts the attempts that gave the job back unharmed, as a worker does that is told to end. `checkpoint`
+    is where the last one left off; its bytes are kept until the job ends.
     """
 
     id: int
@@ -272,6 +273,7 @@ class Job(Frozen):
     worker: str | None = None
     lease_expires_at: datetime | None = None
     progress: Progress = Progress()
+    checkpoint: DigestField | None = None
     result: JobResult | None = None
     error: str | None = None
     created_at: datetime

@@ -51,7 +51,7 @@ class Zoo:
         tasks = TaskService(begin, clock)
         pipelines = PipelineService(begin, blobs, clock)
         queries = QueryService(begin, blobs, clock)
-        makers = Makers(modules, pipelines, StatisticsService(begin, blobs, keeper))
+        makers = Makers(modules, pipelines, StatisticsService(begin, blobs, keeper), keeper)
         return cls(
             settings=settings,
             blobs=blobs,

@@ -217,6 +217,7 @@ class JobRow(Table):
     error: Mapped[str | None]
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    checkpoint: Mapped[str | None]
 
 
 class StatisticsRow(Table):

@@ -96,12 +96,13 @@ class Journal:
         return self._stages.get(number)
 
     def keep(self, snapshot: Snapshot) -> None:
-        """Remember a stage's state, and write all there is; nothing where no checkpoint is kept."""
+        """Remember a stage's state, and write all there is when that is due; nothing where no checkpoint is kept."""
         if self.sink is nowhere:
             return
         self._stages[snapshot.notes.stage] = Snapshot(snapshot.notes, dict(_copied(snapshot.tensors)))
-        self.sink(self._bytes())
-        self._written = time.monotonic()
+        if self.due:
+            self.sink(self._bytes())
+            self._written = time.monotonic()
 
     def resume(self, data: bytes) -> bool:
         """Take up a checkpoint; False, and nothing taken, where it is of another run or damaged."""

@@ -7,6 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import assert_never
 
+import structlog
+
 from client.zoo import Zoo
 from registry.dataset_file import LabelledImages
 from registry.errors import (
@@ -19,6 +21,8 @@ from registry.errors import (
 )
 from registry.module_file import PipelinePart
 from registry.names import Digest, ModuleName
+from registry.recipes import TrainingRecipe
+from registry.settings import Settings
 from registry.work import (
     JobResult,
     ModuleFailure,
@@ -36,6 +40,9 @@ from registry.work import (
     Work,
 )
 from trainer.chains import sort_chains
+from trainer.checkpoints import Saved
+from trainer.courier import Courier
+from trainer.data import TrainingData
 from trainer.devices import choose_placement
 from trainer.lease import Lease
 from trainer.loaded import LoadedModule, load_module
@@ -47,6 +54,8 @@ from trainer.run import train
 from trainer.scoring import forwards, score
 from trainer.shelf import Shelf
 from trainer.verification import fault_of, verdict_on
+
+log = structlog.get_logger()
 
 MODULES_KEPT = 64
 
@@ -79,9 +88,10 @@ class Duties:
 
     def _train(self, work: TrainWork, lease: Lease) -> TrainResult:
         """Train, verify every module, upload its file; the zoo publishes them in the step that ends the job."""
-        with self._borrowed(work.recipe.task.dataset, lease) as path:
-            data = read_training_data(path, work.recipe)
-        network = train(work.recipe, data, report=lease.tell, should_stop=lease.should_stop)
+        data = self._training_data(work.recipe, lease)
+        with Courier(self._zoo, lease) as courier:
+            saved = Saved(courier.send, Settings.load().checkpoint_seconds, self._last_checkpoint(lease))
+            network = train(work.recipe, data, report=lease.tell, should_stop=lease.should_stop, saved=saved)
         made = []
         for module in network.modules:
             lease.check()
@@ -92,6 +102,26 @@ class Duties:
             made.append(NewModule(name=f"{work.name}-{module.ending}", digest=digest, verified=True))
         pipeline = ModuleName.parse(work.name).name if network.complete else None
         return TrainResult(modules=tuple(made), pipeline=pipeline)
+
+    def _training_data(self, recipe: TrainingRecipe, lease: Lease) -> TrainingData:
+        """A recipe's images, with the table of pairs where it has one."""
+        table = recipe.pairs.table if recipe.pairs is not None else None
+        with self._borrowed(recipe.task.dataset, lease) as path:
+            if table is None:
+                return read_training_data(path, recipe)
+            with self._borrowed(table, lease) as pairs:
+                return read_training_data(path, recipe, pairs=pairs)
+
+    def _last_checkpoint(self, lease: Lease) -> bytes | None:
+        """Where the attempt before left off; None where there was none, or its bytes cannot be had."""
+        if lease.checkpoint is None:
+            return None
+        try:
+            with self._borrowed(lease.checkpoint, lease) as path:
+                return path.read_bytes()
+        except UNUSABLE as error:
+            log.warning("checkpoint not to be had, the run starts anew", why=error.detail)
+            return None
 
     def _score(self, work: ScoreWork, lease: Lease) -> ScoreResult:
         """Score what can be scored, upload its statistics, and say of every other module why it cannot.

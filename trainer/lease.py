@@ -9,7 +9,8 @@ from typing import Self
 import structlog
 
 from client.jobs import Jobs
-from registry.errors import LeaseLostError, NotFoundError, ZooError
+from registry.errors import InvalidInputError, LeaseLostError, NotFoundError, ZooError
+from registry.names import Digest
 from registry.records import Job, Progress
 from trainer.patience import TEMPORARY
 from trainer.progress import Stopped
@@ -29,6 +30,8 @@ class Lease:
         """Args: jobs: the zoo's jobs; job: as it was claimed; stop: set when the worker is to end."""
         self._jobs, self._job, self._stop = jobs, job, stop
         self._progress = Progress()
+        self._lock = threading.Lock()
+        self._checkpoint: Digest | None = None
         self._news = threading.Event()
         self._ended = threading.Event()
         self._lost = threading.Event()
@@ -54,6 +57,28 @@ class Lease:
         """Remember how far the job is; the thread sends it."""
         self._progress = progress
         self._news.set()
+
+    @property
+    def checkpoint(self) -> Digest | None:
+        """Where the attempt before left off, if there was one."""
+        return self._job.checkpoint
+
+    def keep(self, checkpoint: Digest) -> None:
+        """Tell where the last checkpoint is, now; where that fails for a time, the next heartbeat tells it."""
+        with self._lock:
+            self._checkpoint = checkpoint
+        self._renew(0.0)
+
+    def _take(self) -> Digest | None:
+        """The checkpoint that is to be sent, which is thereby no more."""
+        with self._lock:
+            checkpoint, self._checkpoint = self._checkpoint, None
+        return checkpoint
+
+    def _take_back(self, checkpoint: Digest | None) -> None:
+        """Send a checkpoint again, unless there is a newer one."""
+        with self._lock:
+            self._checkpoint = self._checkpoint or checkpoint
 
     def should_stop(self) -> bool:
         """Whether the work is in vain: the lease is lost, or the worker is to end."""
@@ -85,13 +110,19 @@ class Lease:
 
     def _renew(self, pause: float) -> float:
         """One heartbeat; gives the pause until the next one is due."""
+        checkpoint = self._take()
         try:
-            job = self._jobs.heartbeat(self._job.id, attempt=self._job.attempt, progress=self._progress)
+            job = self._jobs.heartbeat(
+                self._job.id, attempt=self._job.attempt, progress=self._progress, checkpoint=checkpoint
+            )
+        except InvalidInputError as error:
+            log.warning("checkpoint not taken", job=self._job.id, why=error.detail)
         except (LeaseLostError, NotFoundError) as error:
             log.warning("lease lost", job=self._job.id, attempt=self._job.attempt, why=error.detail)
             self._lost.set()
         except TEMPORARY as error:
             log.warning("heartbeat not delivered", job=self._job.id, why=error.detail)
+            self._take_back(checkpoint)
         except ZooError:
             log.exception("heartbeat refused", job=self._job.id)
         else:

@@ -108,7 +108,8 @@ def read_pairs(path: Path, *, rows: Integers, images: int) -> PairTable:
     """A table of pairs from a CSV file with the columns i, j and same.
 
     Args:
-        path: i and j count the images of the dataset from 0, in the order of its file; same is 1 or 0.
+        path: i and j count the images of the dataset from 0, in the order of its rows, or of its sorted paths in a
+            zip or folder; same is 1 or 0.
         rows: of which images there are examples, ascending; the table is told in positions among them.
         images: how many the dataset has.
 

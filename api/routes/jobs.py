@@ -23,7 +23,7 @@ from registry.errors import (
     NotFoundError,
 )
 from registry.frozen import Frozen
-from registry.names import ModuleName
+from registry.names import DigestField, ModuleName
 from registry.recipes import TrainingRecipe
 from registry.records import Job, JobStatus, Page, Progress
 from registry.work import JobResult, WorkKind
@@ -52,10 +52,11 @@ class Claim(Frozen):
 
 
 class Heartbeat(Frozen):
-    """A worker that is alive, and how far it is."""
+    """A worker that is alive, how far it is, and where it put a new checkpoint; null leaves the last one."""
 
     attempt: Attempt
     progress: Progress = Progress()
+    checkpoint: DigestField | None = None
 
 
 class Finish(Frozen):
@@ -160,11 +161,12 @@ async def claim_job(body: Claim, request: Request, services: TheServices) -> Res
     "/jobs/{job_id}/heartbeat",
     response_model=Job,
     operation_id="renew_job",
-    responses=refusals(NotFoundError, LeaseLostError),
+    responses=refusals(NotFoundError, LeaseLostError, InvalidInputError),
 )
 def renew_job(job_id: JobId, body: Heartbeat, zoo: TheZoo) -> Response:
-    """Renew a lease and say how far the job is."""
-    return answer(zoo.jobs.heartbeat(job_id, attempt=body.attempt, progress=body.progress))
+    """Renew a lease, say how far the job is, and keep a checkpoint, which the next worker goes on from."""
+    beat = zoo.jobs.heartbeat(job_id, attempt=body.attempt, progress=body.progress, checkpoint=body.checkpoint)
+    return answer(beat)
 
 
 @router.post(

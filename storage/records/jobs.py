@@ -6,6 +6,7 @@ from datetime import datetime
 from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, case, select, update
 
+from registry.names import Digest
 from registry.records import Job, JobStatus, Page, Progress
 from registry.work import JobResult, Work, WorkKind
 from storage.cursors import beyond, read_cursor, write_cursor
@@ -81,10 +82,23 @@ class SqlJobRecords:
         rows = self._transaction.changed(held.returning(JobRow.id))
         return self.get(rows[0][0]) if rows else None
 
-    def renew(self, job_id: int, *, attempt: int, progress: Progress, lease_expires_at: datetime) -> bool:
-        """Keep the lease and say how far it is; False when another attempt holds the job, or it has ended."""
+    def renew(
+        self,
+        job_id: int,
+        *,
+        attempt: int,
+        progress: Progress,
+        lease_expires_at: datetime,
+        checkpoint: Digest | None = None,
+    ) -> bool:
+        """Keep the lease and say how far it is; False when another attempt holds the job, or it has ended.
+
+        A checkpoint takes the place of the last one; None leaves that. Claims, releases and the end leave it too.
+        """
         held = update(JobRow).where(JobRow.id == job_id, *_held(attempt))
         renewed = held.values(lease_expires_at=lease_expires_at, progress=progress.model_dump_json())
+        if checkpoint is not None:
+            renewed = renewed.values(checkpoint=checkpoint)
         return bool(self._transaction.changed(renewed.returning(JobRow.id)))
 
     def open(self) -> tuple[Job, ...]:
@@ -159,6 +173,7 @@ def _job(row: JobRow) -> Job:
         worker=row.worker,
         lease_expires_at=row.lease_expires_at,
         progress=Progress.model_validate_json(row.progress),
+        checkpoint=None if row.checkpoint is None else Digest(row.checkpoint),
         result=None if row.result is None else RESULT.validate_json(row.result),
         error=row.error,
         created_at=row.created_at,

@@ -111,6 +111,21 @@ def test_a_heartbeat_tells_how_far_the_job_is(http: httpx.Client, job: int) -> N
         assert told["progress"].items() >= progress.items()
 
 
+def test_a_heartbeat_brings_a_checkpoint_that_the_next_worker_is_given(service: Service, job: int) -> None:
+    http = service.http
+    claimed(http)
+    checkpoint = service.zoo.blobs.put(b"where the run is")
+    beat = {"attempt": 1, "checkpoint": checkpoint}
+    assert http.put(f"/jobs/{job}/heartbeat", json=beat).json()["checkpoint"] == checkpoint
+    assert http.put(f"/jobs/{job}/heartbeat", json={"attempt": 1}).json()["checkpoint"] == checkpoint
+    unknown = http.put(f"/jobs/{job}/heartbeat", json=beat | {"checkpoint": digest_of("nowhere")})
+    assert (unknown.status_code, unknown.json()["code"]) == (422, "invalid_input")
+    http.post(f"/jobs/{job}/release", json={"attempt": 1})
+    assert claimed(http).checkpoint == checkpoint
+    http.delete(f"/jobs/{job}")
+    assert checkpoint not in service.blobs()
+
+
 def test_another_attempt_is_refused(http: httpx.Client, job: int) -> None:
     claimed(http)
     result = {"kind": "train", "modules": [{"name": "ada/x", "digest": digest_of("x")}]}

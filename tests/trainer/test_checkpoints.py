@@ -95,10 +95,10 @@ def test_a_finished_run_is_taken_up_without_another_step():
     assert not asked
 
 
-def test_a_checkpoint_is_written_only_so_often_and_where_a_stage_ends():
+def test_a_checkpoint_is_written_only_so_often():
     kept: list[bytes] = []
     run(saved=Saved(kept.append, every_seconds=1000.0), modules=2)
-    assert len(kept) == 3
+    assert kept == []
 
 
 def checkpoint() -> bytes:
@@ -142,7 +142,7 @@ def test_a_checkpoint_of_another_recipe_is_not_taken(capsys):
 
 def test_a_journal_keeps_copies_that_no_later_step_changes():
     written: list[bytes] = []
-    journal = Journal("this", written.append)
+    journal = Journal("this", written.append, every_seconds=0.0)
     weights = torch.ones(3)
     journal.keep(Snapshot(StageNotes(stage=0, objectives=(0.1,)), {"weights": weights}))
     weights.zero_()

@@ -83,7 +83,7 @@ def half_done(folder: Path, planned: TrainingRecipe, monkeypatch: pytest.MonkeyP
     with monkeypatch.context() as broken:
         broken.setattr("trainer.run.train_output", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            here_raising(folder, planned, broken)
+            here_raising(folder, planned, broken, "--checkpoint-seconds", "0")
     return folder / "out" / ".network.checkpoint"
 
 
@@ -91,8 +91,8 @@ def interrupted(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def here_raising(folder: Path, planned: TrainingRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    if here(folder, planned, monkeypatch) == 130:
+def here_raising(folder: Path, planned: TrainingRecipe, monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
+    if here(folder, planned, monkeypatch, *more) == 130:
         raise KeyboardInterrupt
 
 
@@ -116,7 +116,7 @@ def test_the_checkpoint_of_another_recipe_is_said_and_left_alone(folder, monkeyp
 def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(folder, monkeypatch, capsys):
     (folder / "out" / ".network.checkpoint.part").mkdir(parents=True)
     monkeypatch.setattr("trainer.here.forget", lambda _: None)
-    assert here(folder, recipe(), monkeypatch) == 0
+    assert here(folder, recipe(), monkeypatch, "--checkpoint-seconds", "0") == 0
     assert "checkpoint not written, the run goes on" in capsys.readouterr().err
     assert (folder / "out" / "network-output.safetensors").exists()
 

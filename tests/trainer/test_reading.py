@@ -118,10 +118,10 @@ def test_pairs_count_all_images_of_the_file_also_broken_ones(tmp_path):
             Image.new("L", (5, 5), 9).save(image, format="PNG")
             archive.writestr(name, image.getvalue())
     pairs = tmp_path / "pairs.csv"
-    pairs.write_text("i,j,same\n0,2,1\n0,6,1\n5,7,1\n7,8,0\n")
+    pairs.write_text("i,j,same\n0,2,1\n0,4,1\n3,5,0\n5,8,1\n")  # 4 is a/broken.png, for paths are sorted
     table = read_training_data(path, of_task(), pairs=pairs).pairs
     found = zip(table.first.tolist(), table.second.tolist(), table.same.tolist(), strict=True)
-    assert list(found) == [(0, 2, True), (5, 6, True), (6, 7, False)]
+    assert list(found) == [(0, 2, True), (3, 4, False), (4, 7, True)]
     assert table.examples == 8
 
 

@@ -141,6 +141,19 @@ class JobRecordsContract:
         with begin() as work:
             assert work.jobs.get(job.id) == job.model_copy(update={"attempt": 1, "releases": 1})
 
+    def test_a_checkpoint_stays_through_renewals_releases_claims_and_the_end_until_another_comes(self, begin):
+        job = submit(begin)
+        claim(begin)
+        assert seen(begin, job).checkpoint is None
+        assert renew(begin, job, attempt=1, until=60, checkpoint=digest_of("first"))
+        renew(begin, job, attempt=1, until=61)
+        assert not renew(begin, job, attempt=7, until=61, checkpoint=digest_of("fenced off"))
+        release(begin, job, attempt=1)
+        assert claim(begin).checkpoint == digest_of("first")
+        renew(begin, job, attempt=2, until=62, checkpoint=digest_of("second"))
+        end(begin, job, attempt=2)
+        assert seen(begin, job).checkpoint == digest_of("second")
+
     def test_a_released_job_is_claimed_at_once_and_its_former_worker_is_fenced_off(self, begin):
         job = submit(begin)
         claim(begin)
@@ -236,11 +249,19 @@ def claim(begin, *, kinds=TRAIN, worker="worker", at=NOW):
         return work.jobs.claim(kinds, worker=worker, at=at, lease_expires_at=lease)
 
 
-def renew(begin, job, *, attempt, until):
+def seen(begin, job):
+    """A job as it is now."""
+    with begin() as work:
+        return work.jobs.get(job.id)
+
+
+def renew(begin, job, *, attempt, until, checkpoint=None):
     """Renew a lease."""
     progress = Progress(stage="training", done=3, total=10)
     with begin() as work:
-        return work.jobs.renew(job.id, attempt=attempt, progress=progress, lease_expires_at=later(until))
+        return work.jobs.renew(
+            job.id, attempt=attempt, progress=progress, lease_expires_at=later(until), checkpoint=checkpoint
+        )
 
 
 def release(begin, job, *, attempt):
