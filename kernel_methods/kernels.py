@@ -42,6 +42,19 @@ SMOOTHABLE: frozenset[ObjectiveName] = REMEMBERING | {
 }
 """Objectives with targets to smooth; centring takes away what smoothing would change, the others have none."""
 
+GUESSING: frozenset[ObjectiveName] = frozenset(
+    {
+        "alignment",
+        "upper_triangle_alignment",
+        "centred_alignment",
+        "negative_mean_squared_error",
+        "contrastive",
+        "contrastive_per_anchor",
+        "prototype",
+    }
+)
+"""Objectives that can take a probability of "same" for pairs of which nothing is known."""
+
 ScoreName = Literal[
     "alignment",
     "upper_triangle_alignment",

@@ -5,23 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from kernel_methods.kernels import ObjectiveName
+from kernel_methods.kernels import GUESSING, ObjectiveName
 from kernel_methods.objectives import PairSettings, gram, gram_objective
 
 KnownPairObjective = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-GUESSING: frozenset[ObjectiveName] = frozenset(
-    {
-        "alignment",
-        "upper_triangle_alignment",
-        "centred_alignment",
-        "negative_mean_squared_error",
-        "contrastive",
-        "contrastive_per_anchor",
-        "prototype",
-    }
-)
-"""Objectives that can take a probability of "same" for pairs of which nothing is known."""
 
 WEIGHING: frozenset[ObjectiveName] = frozenset({"contrastive", "contrastive_per_anchor", "prototype"})
 """Of these, the ones that let an unknown pair stand among the different ones, by a weight."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from kernel_methods.kernels import REMEMBERING, ObjectiveName, Pooling, TrainedActivation
+from kernel_methods.kernels import GUESSING, REMEMBERING, SMOOTHABLE, ObjectiveName, Pooling, TrainedActivation
 from registry.architectures.specs import FamilyName
 from registry.frozen import Frozen
 from registry.names import DigestField
@@ -59,7 +59,10 @@ class OptimiserSpec(Frozen):
     learning_rate: Annotated[FiniteFloat, Field(gt=0, le=10, description="peak; null: usual for the name")] | None = (
         None
     )
-    other_rate: Annotated[FiniteFloat, Field(gt=0, le=10, description="peak of what Muon leaves to AdamW")] = 2e-3
+    other_rate: Annotated[
+        FiniteFloat,
+        Field(gt=0, le=10, description="peak of biases, scales and local classifiers, which Muon leaves to AdamW"),
+    ] = 2e-3
     momentum: Annotated[FiniteFloat, Field(ge=0, lt=1)] | None = None
     weight_decay: Annotated[FiniteFloat, Field(ge=0, le=1)] = 1e-2
     warm_up_share: Annotated[FiniteFloat, Field(ge=0, le=1)] = 0.2
@@ -68,6 +71,11 @@ class OptimiserSpec(Frozen):
     def peak_rate(self) -> float:
         """Highest learning rate of the cycle."""
         return PEAK_RATES[self.name] if self.learning_rate is None else self.learning_rate
+
+    @property
+    def rate_to_classes(self) -> float:
+        """Highest rate of the maps to classes of local methods, which Muon leaves to AdamW."""
+        return self.other_rate if self.name == "muon" else self.peak_rate
 
     @property
     def usual_momentum(self) -> float:
@@ -131,7 +139,7 @@ class TrainingRecipe(Frozen):
     patience: (
         Annotated[int, Field(ge=1, le=10_000, description="epochs without a better held-out objective")] | None
     ) = None
-    seconds: Annotated[FiniteFloat, Field(gt=0, le=1e7, description="time that training may take")] | None = None
+    seconds: Annotated[FiniteFloat, Field(gt=0, le=1e7, description="time that hidden modules may take")] | None = None
     batch_size: Annotated[int, Field(ge=2, le=65_536)] = 256
     examples: Annotated[int, Field(ge=2, description="at most so many, drawn by the seed")] | None = None
     held_out_share: Annotated[FiniteFloat, Field(ge=0, le=0.5, description="kept back to measure on")] = 0.1
@@ -180,6 +188,18 @@ def _rules(recipe: TrainingRecipe) -> tuple[tuple[bool, str], ...]:
         (
             recipe.pairs is None or recipe.objective not in REMEMBERING,
             f"objective {recipe.objective} remembers classes, which pairs have none of; choose another",
+        ),
+        (
+            recipe.pairs is None or recipe.pairs.unknown == "left-out" or recipe.objective in GUESSING,
+            f"{recipe.objective} takes no guess of unknown pairs; leave them out, or take one of {sorted(GUESSING)}",
+        ),
+        (
+            recipe.smoothing == 0 or recipe.method in {"end-to-end", "pairwise"},
+            f"method {recipe.method} has no targets to smooth; leave smoothing at 0",
+        ),
+        (
+            recipe.smoothing == 0 or recipe.method != "pairwise" or recipe.objective in SMOOTHABLE,
+            f"{recipe.objective} has no targets to smooth; leave smoothing at 0, or take one of {sorted(SMOOTHABLE)}",
         ),
         (cuts is None or list(cuts) == sorted(set(cuts)), f"cuts must increase, got {list(cuts or ())}"),
         (

@@ -186,7 +186,8 @@ def _plan_hidden(
     if blocks is not None and not recipe.joint:
         seen = gives(blocks, outputs)
         phi = choose_feature_map(recipe, outputs=seen, classes=classes)
-        head = PlannedHead(blocks, seen, phi, shared=shared_blocks(blocks, following[0]))
+        shared = shared_blocks(blocks, following[0]) if recipe.head == "look-ahead" else 0
+        head = PlannedHead(blocks, seen, phi, shared=shared)
     return PlannedModule(own, takes, outputs, choose_feature_map(recipe, outputs=outputs, classes=classes), head)
 
 

@@ -38,6 +38,7 @@ class StageNotes(Frozen):
     elapsed_seconds: float = 0.0
     examples_done: int = 0
     best: float | None = None
+    best_objectives: tuple[float, ...] = ()
     waited: int = 0
     finished: bool = False
     objectives: tuple[float, ...] = ()

@@ -141,14 +141,14 @@ class Examples:
     Args:
         images: shape (n, c, h, w), uint8.
         labels: shape (n,), int64.
-        mean: of every channel, of pixels in [0, 1].
-        std: of every channel, the same way.
+        mean: of every channel, of pixels in [0, 1]. Shape (c, 1, 1).
+        std: of every channel, the same way. Shape (c, 1, 1).
     """
 
     images: Tensor
     labels: Tensor
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: Tensor
+    std: Tensor
 
     @classmethod
     def on(cls, placement: Placement, data: TrainingData, indices: Integers) -> "Examples":
@@ -157,8 +157,8 @@ class Examples:
         return cls(
             images=placement.place_images(images),
             labels=torch.from_numpy(data.labels[indices]).to(placement.device),
-            mean=data.preprocessing.mean,
-            std=data.preprocessing.std,
+            mean=_by_channel(data.preprocessing.mean, placement),
+            std=_by_channel(data.preprocessing.std, placement),
         )
 
     def __len__(self) -> int:
@@ -172,10 +172,17 @@ class Examples:
         """
         images = self.images[indices]
         if augment is None:
-            return normalise(images, mean=self.mean, std=self.std)
+            return self._normalised(images)
         views = [crop_and_flip(images, generator=augment.generator) for _ in range(augment.views)]
-        normalised = normalise(torch.cat(views), mean=self.mean, std=self.std)
-        return cut_out(normalised, share=augment.cutout, generator=augment.generator)
+        return cut_out(self._normalised(torch.cat(views)), share=augment.cutout, generator=augment.generator)
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        """What `normalise` gives, without a number that has to travel to the device for every batch."""
+        return (images.float() / 255 - self.mean) / self.std
+
+
+def _by_channel(values: tuple[float, ...], placement: Placement) -> Tensor:
+    return torch.tensor(values, device=placement.device)[:, None, None]
 
 
 def normalise(images: Tensor, *, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
@@ -242,8 +249,8 @@ def _windows(count: int, side: int, *, most: int, generator: torch.Generator) ->
 
 
 def batch_count(count: int, batch_size: int) -> int:
-    """Number of batches of one epoch: nearly equal ones, none above ``batch_size``.
+    """Number of batches of one epoch: nearly equal ones, of at most ``batch_size`` examples.
 
-    So no batch is of a single example, which batch normalisation cannot take.
+    One more where else a batch of a single example were left, which batch normalisation cannot take.
     """
-    return max(1, -(-count // batch_size))
+    return max(1, min(-(-count // batch_size), count // 2))

@@ -30,7 +30,8 @@ class Placement:
     def free_bytes(self) -> int:
         """Memory that is free on the device now; on a CPU what the system can give without swapping."""
         if self.device.type == "cuda":
-            return int(torch.cuda.mem_get_info(self.device)[0])
+            unused = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+            return int(torch.cuda.mem_get_info(self.device)[0]) + unused
         return _available_bytes()
 
     def autocast(self) -> AbstractContextManager[object]:
@@ -78,7 +79,7 @@ def compile_blocks(module: nn.Module) -> None:
     compiler_config.recompile_limit = max(compiler_config.recompile_limit, BLOCK_SHAPES)
     for block in module.modules():
         if isinstance(block, BasicBlock):
-            block.compile()
+            block.compile(dynamic=False)
 
 
 def choose_placement(precision: Precision = "auto", *, device: str | None = None) -> Placement:

@@ -44,8 +44,9 @@ def _in_turn(bench: Workbench) -> list[Trained]:
         stage = bench.stage(name, [new.part], inputs=training, watched=watched, index=index)
         trained += _run(stage, [new.module])
         below = new.head
-        training = above(training, trained[-1].module, placement=bench.placement, keep=bench.keeps)
-        watched = above(watched, trained[-1].module, placement=bench.placement, keep=True)
+        if index + 1 < len(bench.plan.hidden):
+            training = above(training, trained[-1].module, placement=bench.placement, keep=bench.keeps)
+            watched = above(watched, trained[-1].module, placement=bench.placement, keep=True)
     return trained
 
 
@@ -101,7 +102,7 @@ def _groups(bench: Workbench, module: nn.Module, objective: nn.Module) -> list[P
     others = [child for name, child in objective.named_children() if name != "classifier"]
     return [
         ParameterGroup((module, *others), spec.peak_rate, spec.weight_decay),
-        ParameterGroup(tuple(classifiers), spec.other_rate, 0.0, to_classes=True),
+        ParameterGroup(tuple(classifiers), spec.rate_to_classes, 0.0, to_classes=True),
     ]
 
 

@@ -1,6 +1,7 @@
 """Parts that learn: each raises an objective of its own on one pass, and no gradient passes from one to the next."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -16,9 +17,6 @@ from trainer.optimisation import Ascent
 log = structlog.get_logger()
 
 NO_MEMORY = "can't allocate memory"
-
-OF_FEATURES = "of_features."
-"""Where a pairwise objective has what it remembers, beside the head it looks through."""
 
 
 class Batch(NamedTuple):
@@ -104,8 +102,8 @@ class Part:
         return Raised(raised.value.detach(), _detached(raised.features)), outputs
 
     def _remembers(self) -> list[Tensor]:
-        """What the objective remembers of earlier batches, which a batch that is run again must not change twice."""
-        return [tensor for name, tensor in self.objective.named_buffers() if name.startswith(OF_FEATURES)]
+        """What an objective keeps of earlier batches, in its head too: a batch run again must not count twice."""
+        return list(self.objective.buffers())
 
     def run(self, inputs: Tensor) -> Tensor:
         """Raw outputs of the module, in the precision of the device."""
@@ -154,6 +152,20 @@ class Part:
         raise JobFailedError(
             f"{self.name} does not fit into the memory of {self.placement.device} with {count} images a batch: {why}; "
             "choose a smaller batch size, more modules or a narrower network"
+        ) from error
+
+
+@contextmanager
+def told_as_failure(what: str, *, device: torch.device) -> Iterator[None]:
+    """Within the block, too little memory is a JobFailedError that names what was done."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not _out_of_memory(error):
+            raise
+        raise JobFailedError(
+            f"{what} does not fit into the memory of {device}; choose a smaller batch size, more modules or a narrower "
+            "network"
         ) from error
 
 

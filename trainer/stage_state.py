@@ -60,11 +60,17 @@ def _remembered(optimiser: Optimizer) -> dict[str, Tensor]:
 
 
 def _remember(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        parameter, key = name.split("/")
-        state.setdefault(int(parameter), {})[key] = tensor
+        index, key = name.split("/")
+        state.setdefault(int(index), {})[key] = _laid_out(tensor, like=parameters[int(index)])
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def _laid_out(tensor: Tensor, *, like: Tensor) -> Tensor:
+    """A tensor of a parameter's shape with its strides, too, as the optimiser made it; others as they are."""
+    return torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from trainer.checkpoints import Journal, Snapshot, StageNotes
 from trainer.data import Augmentation, batch_count
 from trainer.history import EpochRecord, History
 from trainer.inputs import Inputs
-from trainer.learners import Batch, Learner, PairKnowledge, Raised
+from trainer.learners import Batch, Learner, PairKnowledge, Raised, told_as_failure
 from trainer.progress import Step, Tracker
 from trainer.stage_state import go_on_drawing, restore, stage_tensors, weights_of_learner
 
@@ -100,10 +100,12 @@ class Stage:
         if self._notes.finished:
             return self._notes.objectives
         self.learner.train(learning=True)
-        while not self._over():
-            self._epoch()
+        with told_as_failure(self.name, device=self.inputs.labels.device):
+            while not self._over():
+                self._epoch()
         if self._best:
             restore(self.learner, self._best, optimisers=False)
+            self._note(objectives=self._notes.best_objectives)
         self._note(finished=True)
         self._keep()
         return self._notes.objectives
@@ -249,18 +251,20 @@ class Stage:
     def _watch(self) -> None:
         """Look at the held-out examples; remember the weights where they are the best so far."""
         value = self._held_out_objective()
+        self._check(value)
         if self._notes.best is not None and value <= self._notes.best:
             self._note(waited=self._notes.waited + 1)
             return
-        self._note(best=value, waited=0)
+        self._note(best=value, waited=0, best_objectives=self._notes.objectives)
         self._best = {name: tensor.detach().clone() for name, tensor in weights_of_learner(self.learner).items()}
 
     def _held_out_objective(self) -> float:
         """Mean objective over held-out examples and parts, in eval mode."""
         self.learner.train(learning=False)
-        indices = torch.arange(len(self.watched.labels), device=self.watched.labels.device)
-        total = 0.0
-        for part in torch.split(indices, self.pace.batch_size):
+        count = len(self.watched.labels)
+        indices = torch.arange(count, device=self.watched.labels.device)
+        total, deals = 0.0, batch_count(count, self.pace.batch_size)
+        for part in (indices[first::deals] for first in range(deals)):  # held-out images may lie class after class
             batch = Batch(self.watched.batch(part), self.watched.labels[part], part)
             total += float(self.learner.values(batch).mean()) * len(part)
         self.learner.train(learning=True)

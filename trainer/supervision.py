@@ -48,8 +48,10 @@ class PairsOfRun:
             known = close(table)
         except ValueError as error:
             raise InvalidRecipeError(f"the table of pairs cannot be used: {error}") from error
-        prior = float(table.same.mean()) if spec.unknown == "prior" else None
-        return cls(known, KnownPairsLookup.of(known).to(placement.device), len(table.first), prior)
+        told = table.pairs_known()
+        count = told.same + told.different
+        prior = told.same / count if spec.unknown == "prior" else None
+        return cls(known, KnownPairsLookup.of(known).to(placement.device), count, prior)
 
     def of_batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Which pairs of these examples are of one class, and which are known. Shape (n, n) each."""
@@ -79,11 +81,18 @@ def known_pairs(
     if recipe.pairs is None:
         return None
     if recipe.pairs.partners is not None:
-        drawn = draw_partners(data.labels[training], recipe.pairs.partners, stream(recipe.seed, Purpose.PAIRS))
-        return PairsOfRun.of(drawn, recipe.pairs, placement)
+        return PairsOfRun.of(_drawn(recipe.pairs.partners, data.labels[training], recipe), recipe.pairs, placement)
     if data.pairs is None:
         raise InvalidRecipeError(f"the recipe learns from the pairs of {recipe.pairs.table}, but no table is given")
     return PairsOfRun.of(among(data.pairs, training), recipe.pairs, placement)
+
+
+def _drawn(partners: int, labels: Integers, recipe: TrainingRecipe) -> PairTable:
+    """Partners of every example. Raises InvalidRecipeError where there are too few examples to draw from."""
+    try:
+        return draw_partners(labels, partners, stream(recipe.seed, Purpose.PAIRS))
+    except ValueError as error:
+        raise InvalidRecipeError(f"partners cannot be drawn for {len(labels)} training images: {error}") from error
 
 
 def among(table: PairTable, chosen: Integers) -> PairTable:

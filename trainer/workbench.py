@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 from torch import nn
 
 from registry.architectures.contracts import TensorType
 from registry.architectures.specs import BlocksSpec
+from registry.errors import InvalidRecipeError
 from registry.manifest import Metric
 from registry.networks.build import build, initialise
 from registry.recipes import TrainingRecipe
@@ -69,8 +71,10 @@ class Workbench:
             InvalidArchitectureError: the family cannot take these images.
         """
         placement = choose_placement(recipe.precision)
-        drawn = draw(data.labels, recipe.examples or len(data.labels), seed=recipe.seed)
-        parts = [drawn[part] for part in split(data.labels[drawn], recipe.held_out_share, seed=recipe.seed)]
+        strata = data.labels if recipe.pairs is None else np.zeros_like(data.labels)  # pairs tell of no classes
+        drawn = draw(strata, recipe.examples or len(strata), seed=recipe.seed)
+        parts = [drawn[part] for part in split(strata[drawn], recipe.held_out_share, seed=recipe.seed)]
+        _check_watched(recipe, held_out=len(parts[1]))
         training, held_out = (ImageInputs(Examples.on(placement, data, part), placement) for part in parts)
         takes = TensorType(shape=data.preprocessing.shape)
         plan = plan_modules(recipe, takes=takes, classes=len(data.classes))
@@ -138,6 +142,15 @@ class Workbench:
             patience=recipe.patience,
             seconds=None if recipe.seconds is None else recipe.seconds / stages,
             known=self.known,
+        )
+
+
+def _check_watched(recipe: TrainingRecipe, *, held_out: int) -> None:
+    """Raises InvalidRecipeError where patience has no image to look at."""
+    if recipe.patience is not None and held_out == 0:
+        raise InvalidRecipeError(
+            f"patience watches held-out images, but {recipe.held_out_share:g} of them is none; give more examples or "
+            "raise held_out_share"
         )
 
 

@@ -5,7 +5,7 @@ import torch
 from kernel_methods.feature_maps import unit_norm
 from kernel_methods.objectives import gram, proxy_objective, same_class_pairs
 from kernel_methods.objectives_known import known_pair_objective
-from kernel_methods.ridge import RIDGE_SHARE, ridge
+from kernel_methods.ridge import CHANCE, RIDGE_SHARE, ridge
 
 TEMPERATURE = 0.1
 
@@ -20,18 +20,21 @@ def slow_ridge(features: np.ndarray, labels: list[int]) -> float:
     centred = features - features.mean(axis=0)
     kernel = centred @ centred.T
     classes = sorted(set(labels))
-    targets = np.array([[float(label == of) for of in classes] for label in labels])
-    targets = targets - targets.mean(axis=0)
+    members = np.array([[float(label == of) for of in classes] for label in labels])
+    targets = members - members.mean(axis=0)
+    apart = members.mean(axis=0) - 1 / len(classes)
+    by_chance = (1 - 1 / len(classes)) / n
+    uneven = apart * max(0.0, 1 - CHANCE * by_chance / max((apart**2).sum(), 1e-12))
     total = 0.0
     for i in range(n):
         others = [j for j in range(n) if j != i]
         solved = np.linalg.solve(kernel[np.ix_(others, others)] + RIDGE_SHARE * n * np.eye(n - 1), targets[others])
-        scores = kernel[i, others] @ solved / TEMPERATURE
+        scores = (uneven + kernel[i, others] @ solved) / TEMPERATURE
         total += scores[classes.index(labels[i])] - np.log(np.exp(scores).sum())
     return total / n
 
 
-@pytest.mark.parametrize("labels", [[0, 1, 0, 1, 2, 2, 1], [0, 0, 0, 1], [3, 1, 2, 0, 4, 5], [0, 1]])
+@pytest.mark.parametrize("labels", [[0, 1, 0, 1, 2, 2, 1], [0, 0, 0, 1], [3, 1, 2, 0, 4, 5], [0, 1], [0] * 18 + [1, 2]])
 def test_ridge_equals_leaving_each_example_out_in_turn(labels):
     features = features_of(len(labels))
     fast = ridge(gram(features), same_class_pairs(torch.tensor(labels)), temperature=TEMPERATURE)
@@ -74,3 +77,10 @@ def test_nothing_known_gives_zero_and_finite_gradients():
     value.backward()
     assert value.item() == 0.0
     assert torch.isfinite(leaf.grad).all()
+
+
+@pytest.mark.parametrize("small", [2, 10, 50])
+def test_features_that_tell_all_are_near_the_best_however_unbalanced_the_classes(small):
+    labels = (torch.arange(100) < small).long()
+    told = torch.nn.functional.one_hot(labels, 2).double()
+    assert ridge(gram(told), same_class_pairs(labels), temperature=TEMPERATURE).item() > -0.05

@@ -1,5 +1,7 @@
 import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -133,3 +135,12 @@ def test_patience_needs_held_out_examples_and_no_table_of_pairs():
         recipe(patience=1, held_out_share=0.0)
     with pytest.raises(ValueError, match="nothing is known of the pairs of held-out"):
         recipe(patience=1, pairs={"partners": 1})
+
+
+def test_patience_deals_held_out_images_that_lie_class_after_class_to_mixed_batches():
+    data = digits(examples=200)
+    order = np.argsort(data.labels, kind="stable")
+    by_class = replace(data, images=data.images[order], labels=data.labels[order])
+    wanted = recipe(objective="ridge", batch_size=25, patience=3, epochs=8)
+    module = train(wanted, by_class, report=ignore, should_stop=never).modules[0]
+    assert module.metric("epochs") > 4
