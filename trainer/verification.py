@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from registry.architectures.contracts import TensorType
+from registry.architectures.specs import TimmSpec, TorchvisionSpec
 from registry.errors import InvalidInputError
 from registry.module_file import PipelinePart, read_module
 from registry.names import Digest
+from registry.networks.backbones import measure
 from registry.networks.build import load
 from registry.networks.embed import forward
 from registry.work import LONGEST_REASON, ModuleVerdict
@@ -47,6 +49,7 @@ def fault_of(part: PipelinePart) -> str | None:
     depend on the other examples of the batch; its inputs must stay as they were.
     """
     try:
+        _check_bounds(part)
         network = _built(part)
         batch = _inputs(part.manifest.takes)
         outputs = _first_pass(network, batch)
@@ -56,6 +59,19 @@ def fault_of(part: PipelinePart) -> str | None:
     except _RefusedError as error:
         return _short(str(error))
     return None
+
+
+def _check_bounds(part: PipelinePart) -> None:
+    """A backbone's cost and contract, found without memory: no arithmetic of the service has bounded it before."""
+    architecture, takes = part.manifest.architecture, part.manifest.takes
+    if not isinstance(architecture, TorchvisionSpec | TimmSpec):
+        return
+    try:
+        found = measure(architecture, takes).contract.gives
+    except InvalidInputError as error:
+        raise _RefusedError(f"it cannot be run: {error.detail}") from error
+    if found != part.manifest.gives:
+        raise _RefusedError(f"it gives {found} for inputs of {takes}; its manifest says {part.manifest.gives}")
 
 
 def _built(part: PipelinePart) -> nn.Module:

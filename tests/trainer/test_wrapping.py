@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from client.zoo import Zoo
+from registry.architectures.contracts import TensorType
 from registry.errors import InvalidArchitectureError, InvalidInputError, InvalidWeightsError
 from registry.manifest import Role
 from registry.module_file import PipelinePart, read_module
@@ -23,6 +24,7 @@ from tests.api.serving import Service, serving
 from tests.trainer.serving import digits_file, working
 from trainer.backbone_preprocessing import image_settings
 from trainer.backbone_weights import read_weights
+from trainer.verification import fault_of
 from trainer.wrapping import wrap_backbone
 
 Weights = dict[str, Tensor]
@@ -238,3 +240,12 @@ def test_a_wrapped_network_is_published_and_scored_by_a_worker(service, state, t
         task = zoo.tasks.create(dataset.digest, {"low": ("0", "1", "2"), "high": ("3", "4", "5")})
         score = zoo.queries.reusability(ReusabilityQuestion(module=above.ref, task=task.id))
         assert -1 <= score.score <= 1
+
+
+def test_a_worker_measures_a_backbone_before_it_runs_it(state, tmp_path):
+    (part,) = wrapped(state, tmp_path, image_size=32)
+    assert fault_of(part) is None
+    lies = part.manifest.model_copy(update={"gives": TensorType(shape=(512, 2, 2))})
+    assert "its manifest says float32[512,2,2]" in fault_of(PipelinePart(lies, part.tensors))
+    giant = part.manifest.model_copy(update={"takes": TensorType(shape=(3, 2300, 2300))})
+    assert "values in its largest tensor" in fault_of(PipelinePart(giant, part.tensors))
