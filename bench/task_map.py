@@ -50,11 +50,11 @@ from registry.manifest import Preprocessing, TrainedClass
 from registry.names import Digest
 from registry.networks.build import load
 from registry.networks.embed import embed
-from registry.recipes import TaskSpec, TrainingRecipe
+from registry.recipes import OptimiserSpec, TaskSpec, TrainingRecipe
 from registry.settings import Settings
 from registry.task_map import TaskMapLayout, task_map
 from trainer.data import TrainingData, draw, normalise
-from trainer.hidden import features_of
+from trainer.heads import features_of
 from trainer.run import TrainedNetwork, train
 
 ROOT = Path(__file__).parents[1]
@@ -173,6 +173,8 @@ def train_pair(images: LabelledImages, pair: tuple[int, int], *, size: Size, see
         task=TaskSpec(dataset=NO_DIGEST),
         family="lenet5",
         width=12,
+        objective="upper_triangle_alignment",
+        optimiser=OptimiserSpec(name="adamw"),
         epochs=size.epochs,
         batch_size=128,
         output=None,
