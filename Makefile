@@ -23,6 +23,9 @@ install: .venv/installed ## install everything into .venv, with pinned versions 
 demo: install ## the whole main job on real images; KEEP=1 leaves the service running
 	@$(BIN)/zoo demo $(if $(KEEP),--keep)
 
+# The networks of the tests are tiny: one thread is fastest, and two on a busy machine wait for each other.
+test test-slow: export OMP_NUM_THREADS ?= 1
+
 test: install ## every test that needs nothing but this machine
 	@$(BIN)/python -m pytest
 
