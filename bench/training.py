@@ -25,8 +25,8 @@ cores of an x86-64 server with AMX that other work was using; Python 3.11.7, tor
     one label of each class, 50 draws: two modules 46.9 +- 6.7, end to end's features 51.2 +- 6.2
 
 So at this size hidden modules on pairs are as good as end to end, and four of them at once cost 1.2 points; with ten
-labels, this objective's features are behind those trained end to end (`bench/objectives.py` has others). Seeds differ by
-about half a point: read nothing into less. The issue's targets for a GPU (60 epochs, width 64) are not measured yet.
+labels, this objective's features are behind those trained end to end (`bench/objectives.py` has others). Seeds differ
+by about half a point: read nothing into less. The issue's targets for a GPU (60 epochs, width 64) are not measured yet.
 """
 
 from collections.abc import Mapping, Sequence
