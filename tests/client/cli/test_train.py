@@ -54,7 +54,6 @@ def test_the_ways_to_train_reach_the_recipe() -> None:
         cuts="1, 2,3",
         schedule="at-once",
         head="look-ahead",
-        smoothing=0.1,
         optimiser="muon",
         weight_decay=0.02,
         patience=3,
@@ -64,13 +63,21 @@ def test_the_ways_to_train_reach_the_recipe() -> None:
         views=2,
     ).recipe(DATA)
     assert (recipe.method, recipe.cuts, recipe.schedule, recipe.head) == ("greedy", (1, 2, 3), "at-once", "look-ahead")
-    assert (recipe.smoothing, recipe.patience, recipe.seconds) == (0.1, 3, 90.0)
+    assert (recipe.patience, recipe.seconds) == (3, 90.0)
     assert (recipe.augment, recipe.cutout, recipe.views) == (True, 0.25, 2)
     assert (recipe.optimiser.name, recipe.optimiser.learning_rate, recipe.optimiser.weight_decay) == (
         "muon",
         None,
         0.02,
     )
+
+
+def test_targets_are_smoothed_only_where_there_are_some() -> None:
+    assert options(objective="prototype", smoothing=0.1).recipe(DATA).smoothing == 0.1
+    with pytest.raises(typer.BadParameter, match="greedy has no targets to smooth"):
+        options(method="greedy", smoothing=0.1).recipe(DATA)
+    with pytest.raises(typer.BadParameter, match="raw has no targets to smooth"):
+        options(objective="raw", smoothing=0.1).recipe(DATA)
 
 
 def test_pairs_are_a_table_by_its_digest_or_partners(tmp_path: Path) -> None:
