@@ -161,6 +161,11 @@ class TrainingRecipe(Frozen):
         return TEMPERATURES.get(self.objective, USUAL_TEMPERATURE) if self.temperature is None else self.temperature
 
     @property
+    def hidden_stages(self) -> int:
+        """Number of stages that hidden modules learn in: one for each in turn, one for all at once or end to end."""
+        return 1 if self.joint or self.schedule == "at-once" else self.parts
+
+    @property
     def joint(self) -> bool:
         """Whether gradients pass through the whole network."""
         return self.method == "end-to-end"

@@ -138,7 +138,12 @@ def _check_objective(recipe: TrainingRecipe, phi: FeatureMap) -> None:
     try:
         check_objective(recipe.objective, k_min=phi.k_min)
     except ValueError as error:
-        raise InvalidRecipeError(f"objective {recipe.objective} with {phi.activation}: {error}") from error
+        raise undefined_objective(recipe, phi, error) from error
+
+
+def undefined_objective(recipe: TrainingRecipe, phi: FeatureMap, error: ValueError) -> InvalidRecipeError:
+    """The error for an objective that a feature map cannot have."""
+    return InvalidRecipeError(f"objective {recipe.objective} with {phi.activation}: {error}")
 
 
 def plan_modules(recipe: TrainingRecipe, *, takes: TensorType, classes: int) -> Plan:

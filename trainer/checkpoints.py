@@ -115,7 +115,7 @@ class Journal:
         if notes.run != self.run:
             log.warning("checkpoint is of another run, this one starts anew", of=notes.run, run=self.run)
             return False
-        self._stages = {stage.stage: Snapshot(stage, _under(tensors, f"{stage.stage}/")) for stage in notes.stages}
+        self._stages = {stage.stage: Snapshot(stage, under(tensors, f"{stage.stage}/")) for stage in notes.stages}
         last = notes.stages[-1]
         log.info("the run goes on from a checkpoint", stage=last.stage, epoch=last.epoch, batch=last.batch)
         return True
@@ -150,7 +150,8 @@ def _checksum(tensors: Tensors) -> int:
     return found
 
 
-def _under(tensors: Tensors, prefix: str) -> dict[str, Tensor]:
+def under(tensors: Tensors, prefix: str) -> dict[str, Tensor]:
+    """Tensors whose names begin with a prefix, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from registry.manifest import Metric
 from trainer.heads import copy_blocks
 from trainer.inputs import Inputs, above, freeze
 from trainer.learners import Part
@@ -64,17 +63,9 @@ def _run(stage: Stage, modules: Sequence[nn.Module]) -> list[Trained]:
     objectives = stage.run()
     share = (time.monotonic() - started) / len(modules)
     return [
-        Trained(freeze(module), metrics_of(stage, objective), share)
+        Trained(freeze(module), stage.metrics(objective), share)
         for module, objective in zip(modules, objectives, strict=True)
     ]
-
-
-def metrics_of(stage: Stage, objective: float) -> tuple[Metric, ...]:
-    """What a stage says of a module: its last mean objective, and after how many epochs."""
-    return (
-        Metric(name="objective", on="training", value=objective),
-        Metric(name="epochs", on="training", value=float(stage.epochs_run)),
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,10 @@ class PairKnowledge(Protocol):
 
 @dataclass(slots=True)
 class Part:
-    """A module, what it raises, and how its weights move. `portions` is how many a batch is run in."""
+    """A module, what it raises, and how its weights move.
+
+    `portions` is how many a batch is run in; without batch norm, `divisible`, these give the result of the whole.
+    """
 
     name: str
     module: nn.Module
@@ -72,6 +75,10 @@ class Part:
     ascent: Ascent
     placement: Placement
     portions: int = field(default=1)
+    divisible: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.divisible = not any(isinstance(block, BatchNorm) for block in self.module.modules())
 
     def step(self, batch: Batch, *, done: float) -> tuple[Raised, Tensor]:
         """Move the weights once.
@@ -103,7 +110,7 @@ class Part:
 
     def _remembers(self) -> list[Tensor]:
         """What an objective keeps of earlier batches, in its head too: a batch run again must not count twice."""
-        return list(self.objective.buffers())
+        return list(self.objective.buffers()) if self.divisible else []
 
     def run(self, inputs: Tensor) -> Tensor:
         """Raw outputs of the module, in the precision of the device."""
@@ -141,7 +148,7 @@ class Part:
     def _smaller_portions(self, batch: Batch, error: RuntimeError) -> None:
         """Halve the portions. Raises JobFailedError where that is not possible without another result."""
         count = len(batch.labels)
-        if any(isinstance(block, BatchNorm) for block in self.module.modules()):
+        if not self.divisible:
             why = "it has batch norm, whose result depends on the whole batch, so it cannot be run in portions"
         elif 2 * self.portions > count:
             why = "a single example is already too much"

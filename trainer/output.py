@@ -11,7 +11,6 @@ from registry.errors import InvalidRecipeError
 from registry.recipes import OutputSpec
 from registry.training_plan import PlannedOutput
 from trainer.data import batch_count, n_per_class
-from trainer.hidden import metrics_of
 from trainer.inputs import Inputs, SomeInputs, above, freeze
 from trainer.learners import Learner, Part
 from trainer.methods.end_to_end import LogLikelihood
@@ -46,7 +45,7 @@ def train_output(bench: Workbench, planned: PlannedOutput, inputs: Inputs) -> Tr
     features = above(known, fixed, placement=bench.placement, keep=True)
     stage = _stage(bench, learning, features)
     (objective,) = stage.run()
-    return Trained(freeze(module), metrics_of(stage, objective), time.monotonic() - started)
+    return Trained(freeze(module), stage.metrics(objective), time.monotonic() - started)
 
 
 def output_spec(bench: Workbench) -> OutputSpec:

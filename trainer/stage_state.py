@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from trainer.checkpoints import under
 from trainer.learners import Learner
 
 
@@ -37,11 +38,11 @@ def restore(learner: Learner, tensors: Mapping[str, Tensor], *, optimisers: bool
         optimisers: whether the state of the optimisers is among them.
     """
     for index, part in enumerate(learner.parts):
-        part.module.load_state_dict(_under(tensors, f"{index}/module/"))
-        part.objective.load_state_dict(_under(tensors, f"{index}/objective/"))
+        part.module.load_state_dict(under(tensors, f"{index}/module/"))
+        part.objective.load_state_dict(under(tensors, f"{index}/objective/"))
         if optimisers:
             for number, optimiser in enumerate(part.ascent.optimisers):
-                _remember(optimiser, _under(tensors, f"{index}/optimiser/{number}/"))
+                _remember(optimiser, under(tensors, f"{index}/optimiser/{number}/"))
 
 
 def go_on_drawing(generator: torch.Generator, state: Tensor) -> None:
@@ -71,7 +72,3 @@ def _remember(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
 def _laid_out(tensor: Tensor, *, like: Tensor) -> Tensor:
     """A tensor of a parameter's shape with its strides, too, as the optimiser made it; others as they are."""
     return torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

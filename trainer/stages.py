@@ -12,7 +12,8 @@ from torch import Tensor
 from kernel_methods.objectives import gram, ideal_gram_matrix, upper_triangle_alignment
 from kernel_methods.objectives_known import known_pair_objective
 from registry.errors import JobFailedError
-from trainer.checkpoints import Journal, Snapshot, StageNotes
+from registry.manifest import Metric
+from trainer.checkpoints import Journal, Snapshot, StageNotes, under
 from trainer.data import Augmentation, batch_count
 from trainer.history import EpochRecord, History
 from trainer.inputs import Inputs
@@ -115,6 +116,13 @@ class Stage:
         """Epochs that are over."""
         return self._notes.epoch - 1
 
+    def metrics(self, objective: float) -> tuple[Metric, ...]:
+        """What the stage says of a module: its last mean objective, and after how many epochs."""
+        return (
+            Metric(name="objective", on="training", value=objective),
+            Metric(name="epochs", on="training", value=float(self.epochs_run)),
+        )
+
     def _begin(self) -> None:
         """From the start, or from the checkpoint."""
         device = self.inputs.labels.device
@@ -134,7 +142,7 @@ class Stage:
             return
         self._sums.copy_(snapshot.tensors["sums"])
         self._epoch_order = snapshot.tensors["epoch_order"]
-        self._best = {name.removeprefix("best/"): t for name, t in snapshot.tensors.items() if name.startswith("best/")}
+        self._best = under(snapshot.tensors, "best/")
         go_on_drawing(self.pace.order, snapshot.tensors["order"])
 
     def _over(self) -> bool:

@@ -133,14 +133,13 @@ class Workbench:
         recipe = self.recipe
         order = torch_stream(recipe.seed, Purpose.ORDER, index, device=self.placement.device)
         augment = Augmentation(order, cutout=recipe.cutout, views=recipe.views) if recipe.augment else None
-        stages = 1 if recipe.joint or recipe.schedule == "at-once" else len(self.plan.hidden)
         return Pace(
             epochs=recipe.epochs,
             batch_size=recipe.batch_size,
             augment=augment,
             order=order,
             patience=recipe.patience,
-            seconds=None if recipe.seconds is None else recipe.seconds / stages,
+            seconds=None if recipe.seconds is None else recipe.seconds / recipe.hidden_stages,
             known=self.known,
         )
 
@@ -164,8 +163,7 @@ def labels_known(recipe: TrainingRecipe, count: int, *, classes: int) -> int:
 
 def _examples_seen(recipe: TrainingRecipe, count: int, *, classes: int) -> int:
     """Examples that pass in all epochs of all modules, for progress."""
-    passes = 1 if recipe.joint or recipe.schedule == "at-once" else recipe.parts
-    hidden = recipe.epochs * count * passes
+    hidden = recipe.epochs * count * recipe.hidden_stages
     if recipe.output is None or (recipe.joint and recipe.output.labels_per_class is None):
         return hidden
     return hidden + recipe.output.epochs * labels_known(recipe, count, classes=classes)

@@ -5,7 +5,6 @@ import time
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
-from registry.manifest import Metric
 from registry.training_plan import PlannedOutput
 from trainer.inputs import freeze
 from trainer.learners import Batch, Raised
@@ -44,11 +43,7 @@ def train_together(bench: Workbench, planned: PlannedOutput) -> tuple[list[Train
     (reached,) = stage.run()
     freeze(part.module)
     share = (time.monotonic() - started) / len(hidden)
-    metrics = (
-        Metric(name="objective", on="training", value=reached),
-        Metric(name="epochs", on="training", value=float(stage.epochs_run)),
-    )
-    return [Trained(module, (), share) for module in hidden], Trained(output, metrics, 0.0)
+    return [Trained(module, (), share) for module in hidden], Trained(output, stage.metrics(reached), 0.0)
 
 
 def _groups(bench: Workbench, hidden: list[nn.Sequential], output: nn.Module) -> list[ParameterGroup]:

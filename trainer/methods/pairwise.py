@@ -4,9 +4,8 @@ from torch import Tensor, nn
 
 from kernel_methods.objective_modules import build_objective
 from kernel_methods.objectives_known import known_pair_objective
-from registry.errors import InvalidRecipeError
-from registry.manifest import FeatureMap
 from registry.recipes import TrainingRecipe
+from registry.training_plan import undefined_objective
 from trainer.heads import Sight
 from trainer.learners import Batch, PairKnowledge, Raised
 
@@ -49,7 +48,7 @@ class KnownPairsObjective(nn.Module):
                 unknown=known.prior,
             )
         except ValueError as error:
-            raise undefined(recipe, phi, error) from error
+            raise undefined_objective(recipe, phi, error) from error
 
     def forward(self, outputs: Tensor, batch: Batch) -> Raised:
         """The objective of a module's raw outputs."""
@@ -71,9 +70,4 @@ def _of_features(recipe: TrainingRecipe, sight: Sight, *, classes: int) -> nn.Mo
             features=sight.size,
         )
     except ValueError as error:
-        raise undefined(recipe, phi, error) from error
-
-
-def undefined(recipe: TrainingRecipe, phi: FeatureMap, error: ValueError) -> InvalidRecipeError:
-    """The error for an objective that a feature map cannot have."""
-    return InvalidRecipeError(f"objective {recipe.objective} with {phi.activation}: {error}")
+        raise undefined_objective(recipe, phi, error) from error
