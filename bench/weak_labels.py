@@ -50,8 +50,7 @@ def known_share(examples: int, partners: int) -> tuple[int, float]:
     """Pairs that are told, and the share of all pairs that is known after the closure."""
     labels = training_data(examples).labels
     table = draw_partners(labels, partners, np.random.default_rng(0))
-    counts = close(table).pairs_known()
-    return len(table.first), (counts.same + counts.different) / (examples * (examples - 1) / 2)
+    return len(table.first), close(table).pairs_known().share_of(examples)
 
 
 def pairs_only(figures: dict[str, float], *, quick: bool) -> Outcome:

@@ -26,6 +26,8 @@ TRUE, FALSE = ("1", "true", "same"), ("0", "false", "different")
 MOST_PAIRS = 20_000_000
 MOST_DIGITS = 12
 MOST_SHOWN = 80
+DENSE_SHARE = 0.5
+"""Share of all pairs known from which a random order holds enough of them; linked batches are less varied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,14 @@ class PairsOfRun:
     """Known pairs of a run's training examples, closed under "same as same", on the device.
 
     `pairs_known` counts what was told, before the closure; `prior` is the share of same-class pairs among it, where
-    pairs that are not known are to count by it.
+    pairs that are not known are to count by it. `dense` says that most pairs are known after the closure.
     """
 
     known: KnownPairs
     lookup: KnownPairsLookup
     pairs_known: int
     prior: float | None
+    dense: bool = False
 
     @classmethod
     def of(cls, table: PairTable, spec: PairsSpec, placement: Placement) -> "PairsOfRun":
@@ -51,7 +54,8 @@ class PairsOfRun:
         told = table.pairs_known()
         count = told.same + told.different
         prior = told.same / count if spec.unknown == "prior" else None
-        return cls(known, KnownPairsLookup.of(known).to(placement.device), count, prior)
+        lookup = KnownPairsLookup.of(known).to(placement.device)
+        return cls(known, lookup, count, prior, dense=known.pairs_known().share_of(table.examples) >= DENSE_SHARE)
 
     def of_batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Which pairs of these examples are of one class, and which are known. Shape (n, n) each."""
@@ -60,6 +64,8 @@ class PairsOfRun:
 
     def order(self, generator: torch.Generator) -> Tensor:
         """All examples in an order that brings known pairs into the same batch. Shape (n,), int64."""
+        if self.dense:
+            return torch.randperm(len(self.known.groups), generator=generator, device=generator.device)
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         return torch.from_numpy(linked_order(self.known, np.random.default_rng(seed))).to(generator.device)
 
