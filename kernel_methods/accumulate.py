@@ -140,7 +140,7 @@ class ShuffledAccumulator:
         self._zeros += members @ is_zero.to(torch.float32)
 
     def finish(self) -> ShuffledSums:
-        """Inner products of the class sums of each shuffle."""
-        sums = self._sums.reshape(*self._shape, -1).cpu().numpy().astype(np.float64)
+        """The class sums of each shuffle."""
+        sums = self._sums.reshape(*self._shape, -1).cpu().numpy().copy()
         zeros = self._zeros.reshape(self._shape).cpu().numpy().round().astype(np.int64)
-        return ShuffledSums(sums @ sums.transpose(0, 2, 1), zeros)
+        return ShuffledSums(sums, zeros)

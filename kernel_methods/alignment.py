@@ -7,23 +7,22 @@ moment,
     <K, K*> = (a - b) sum_c ||S_c||^2 + b ||s||^2        ||K||^2 = ||M||_F^2
     ||K*||^2 = a^2 sum_c n_c^2 + b^2 (n^2 - sum_c n_c^2)
 
-The diagonal of K is 1, or 0 for a zero row; that of K* is k_max for every example. `alignment_by_definition`
-has the same scores from Gram matrices, and the tests hold both equal.
+The diagonal of K is 1, or 0 for a zero row; that of K* is k_max for every example. The arithmetic after these sums
+is in `kernel_sums`, where `cards` finds it too. `alignment_by_definition` has the same scores from Gram matrices, and
+the tests hold both equal.
 
 Where the question has no answer (fewer than two classes with examples, too few examples, an ideal of zeros) a
 ValueError begins with "undefined:". Where it has one and the features say nothing (all zero, or all the same
 under centring), an alignment is 0.0.
 """
 
-import math
-
 import numpy as np
 
+from kernel_methods import kernel_sums
 from kernel_methods.centring import centre
+from kernel_methods.kernel_sums import ROUNDING, CentredSums, KernelSums, check_answerable, check_two_classes
 from kernel_methods.kernels import ScoreName, check_kernel_range
 from kernel_methods.statistics import Floats, TaskStatistics
-
-ROUNDING = 1e-12
 
 
 def score_by_name(name: ScoreName, stats: TaskStatistics, *, k_min: float, k_max: float) -> float:
@@ -64,8 +63,7 @@ def alignment(stats: TaskStatistics, *, k_min: float, k_max: float) -> float:
         Duan, Yu, Principe (2022), Modularizing Deep Learning via Pairwise Learning With Kernels; Cristianini,
         Shawe-Taylor, Elisseeff, Kandola (2001), On Kernel-Target Alignment, definition 1.
     """
-    inner, gram, ideal = _products(stats, k_min=k_min, k_max=k_max)
-    return _cosine(inner, gram, ideal, floor=0.0)
+    return _kernel_score("alignment", stats, k_min=k_min, k_max=k_max)
 
 
 def upper_triangle_alignment(stats: TaskStatistics, *, k_min: float, k_max: float) -> float:
@@ -81,10 +79,7 @@ def upper_triangle_alignment(stats: TaskStatistics, *, k_min: float, k_max: floa
     Source:
         Duan, Yu, Principe (2022), Modularizing Deep Learning via Pairwise Learning With Kernels.
     """
-    inner, gram, ideal = _products_of_pairs(stats, k_min=k_min, k_max=k_max)
-    if ideal <= 0.0:
-        raise ValueError("undefined: no class has two examples and k_min is 0, so the ideal is zero on every pair")
-    return _cosine(inner, gram, ideal, floor=ROUNDING * stats.examples)
+    return _kernel_score("upper_triangle_alignment", stats, k_min=k_min, k_max=k_max)
 
 
 def negative_mean_squared_error(stats: TaskStatistics, *, k_min: float, k_max: float) -> float:
@@ -99,9 +94,7 @@ def negative_mean_squared_error(stats: TaskStatistics, *, k_min: float, k_max: f
     Source:
         Duan, Yu, Principe (2022), Modularizing Deep Learning via Pairwise Learning With Kernels.
     """
-    inner, gram, ideal = _products_of_pairs(stats, k_min=k_min, k_max=k_max)
-    n = stats.examples
-    return min(0.0, -(gram - 2.0 * inner + ideal) / (n * (n - 1)))
+    return _kernel_score("negative_mean_squared_error", stats, k_min=k_min, k_max=k_max)
 
 
 def raw(stats: TaskStatistics, *, k_min: float, k_max: float) -> float:
@@ -118,10 +111,7 @@ def raw(stats: TaskStatistics, *, k_min: float, k_max: float) -> float:
     Source:
         Duan, Yu, Principe (2022), Modularizing Deep Learning via Pairwise Learning With Kernels.
     """
-    check_kernel_range(k_min=k_min, k_max=k_max)
-    same, everything = _energies(stats)
-    n = stats.examples
-    return (2.0 * same - _units(stats) - everything) / (n * (n - 1))
+    return _kernel_score("raw", stats, k_min=k_min, k_max=k_max)
 
 
 def centred_alignment(stats: TaskStatistics) -> float:
@@ -144,11 +134,8 @@ def centred_alignment(stats: TaskStatistics) -> float:
         Fyshe (2024), Correcting Biased Centered Kernel Alignment Measures in Biological and Artificial Neural
         Networks.
     """
-    _check_classes(stats)
-    if stats.examples < 4:
-        raise ValueError(f"undefined: debiased centred alignment needs 4 examples, got {stats.examples}")
-    product, kernel, labels = debiased_products(stats)
-    return _cosine(product, kernel, labels, floor=ROUNDING * stats.examples)
+    check_answerable("centred_alignment", stats.counts.astype(np.float64), k_min=0.0, k_max=1.0)
+    return float(kernel_sums.centred_scores(centred_sums(stats)))
 
 
 def energy_slope(name: ScoreName, stats: TaskStatistics, *, k_min: float, k_max: float) -> float:
@@ -169,14 +156,14 @@ def energy_slope(name: ScoreName, stats: TaskStatistics, *, k_min: float, k_max:
     n = float(stats.examples)
     match name:
         case "alignment":
-            _, gram, ideal = _products(stats, k_min=k_min, k_max=k_max)
-            return (k_max - k_min) * _cosine_slope(gram, ideal, floor=0.0)
+            _, gram, ideal = kernel_sums.products(sums_of(stats), k_min=k_min, k_max=k_max)
+            return (k_max - k_min) * float(kernel_sums.cosine_slope(gram, ideal, floor=0.0))
         case "upper_triangle_alignment":
-            _, gram, ideal = _products_of_pairs(stats, k_min=k_min, k_max=k_max)
-            return (k_max - k_min) * _cosine_slope(gram, ideal, floor=ROUNDING * n)
+            _, gram, ideal = kernel_sums.products_of_pairs(sums_of(stats), k_min=k_min, k_max=k_max)
+            return (k_max - k_min) * float(kernel_sums.cosine_slope(gram, ideal, floor=ROUNDING * n))
         case "centred_alignment":
-            _, gram, ideal = debiased_products(stats)
-            return _cosine_slope(gram, ideal, floor=ROUNDING * n)
+            _, gram, ideal = (np.asarray(product) for product in debiased_products(stats))
+            return float(kernel_sums.cosine_slope(gram, ideal, floor=ROUNDING * n))
         case "negative_mean_squared_error":
             return 2.0 * (k_max - k_min) / (n * (n - 1.0))
         case "raw":
@@ -184,22 +171,9 @@ def energy_slope(name: ScoreName, stats: TaskStatistics, *, k_min: float, k_max:
 
 
 def debiased_products(stats: TaskStatistics) -> tuple[float, float, float]:
-    """HSIC_u of kernel and labels, kernel and kernel, labels and labels, each times n (n - 3).
-
-    Centring the features first changes none of them, for U-centring takes row and column terms away; it
-    leaves small numbers to subtract, and row sums, the diagonal left out, that are minus the diagonal.
-    """
-    centred, n = centre(stats), float(stats.examples)
-    counts, others = centred.counts, centred.counts - 1.0
-    pairs = float(counts @ others)
-    scale, twice = 1.0 / ((n - 1.0) * (n - 2.0)), 2.0 / (n - 2.0)
-    product = (
-        centred.energy - centred.trace - scale * centred.trace * pairs + twice * float(others @ centred.class_traces)
-    )
-    diagonal = centred.squared_diagonal
-    kernel = centred.squared_norm - diagonal + scale * centred.trace**2 - twice * diagonal
-    labels = pairs + scale * pairs**2 - twice * float(counts @ others**2)
-    return product, kernel, labels
+    """HSIC_u of kernel and labels, kernel and kernel, labels and labels, each times n (n - 3)."""
+    product, kernel, labels = kernel_sums.debiased_products(centred_sums(stats))
+    return float(product), float(kernel), float(labels)
 
 
 def biased_centred_alignment(stats: TaskStatistics) -> float:
@@ -217,9 +191,10 @@ def biased_centred_alignment(stats: TaskStatistics) -> float:
         Cortes, Mohri, Rostamizadeh (2012), Algorithms for Learning Kernels Based on Centered Alignment,
         definition 4.
     """
-    _check_classes(stats)
-    centred, n = centre(stats), float(stats.examples)
-    return _cosine(centred.energy, centred.squared_norm, centred_label_norm(centred.counts), floor=ROUNDING * n)
+    check_two_classes(stats.counts.astype(np.float64))
+    centred = centred_sums(stats)
+    labels, floor = np.asarray(centred_label_norm(centred.counts)), ROUNDING * stats.examples
+    return float(kernel_sums.cosine(centred.energy, centred.squared_norm, labels, floor=floor))
 
 
 def centred_label_norm(counts: Floats) -> float:
@@ -228,45 +203,33 @@ def centred_label_norm(counts: Floats) -> float:
     return float(squares - 2.0 * (counts @ counts**2) / n + squares**2 / n**2)
 
 
-def _products(stats: TaskStatistics, *, k_min: float, k_max: float) -> tuple[float, float, float]:
-    """<K, K*>, ||K||^2 and ||K*||^2, over all of the n x n entries."""
+def sums_of(stats: TaskStatistics) -> KernelSums:
+    """The sums over the kernel matrix of a task. Raises ValueError unless two classes have examples."""
+    counts, total = stats.counts.astype(np.float64), stats.class_sums.sum(axis=0)
+    check_two_classes(counts)
+    return KernelSums(
+        counts=counts,
+        units=np.asarray(counts.sum() - stats.zeros.sum()),
+        same=np.asarray(np.vdot(stats.class_sums, stats.class_sums)),
+        everything=np.asarray(total @ total),
+        gram=np.asarray(np.vdot(stats.second_moment, stats.second_moment)),
+    )
+
+
+def centred_sums(stats: TaskStatistics) -> CentredSums:
+    """The sums over the doubly centred kernel matrix of a task. Raises ValueError where there are no examples."""
+    centred = centre(stats)
+    return CentredSums(
+        counts=centred.counts,
+        energy=np.asarray(centred.energy),
+        class_traces=centred.class_traces,
+        squared_diagonal=np.asarray(centred.squared_diagonal),
+        squared_norm=np.asarray(centred.squared_norm),
+    )
+
+
+def _kernel_score(name: ScoreName, stats: TaskStatistics, *, k_min: float, k_max: float) -> float:
     check_kernel_range(k_min=k_min, k_max=k_max)
-    same, everything = _energies(stats)
-    counts, n = stats.counts.astype(np.float64), float(stats.examples)
-    squares = float(counts @ counts)
-    gram = float(np.vdot(stats.second_moment, stats.second_moment))
-    ideal = k_max**2 * squares + k_min**2 * (n**2 - squares)
-    return (k_max - k_min) * same + k_min * everything, gram, ideal
-
-
-def _products_of_pairs(stats: TaskStatistics, *, k_min: float, k_max: float) -> tuple[float, float, float]:
-    """<K, K*>, ||K||^2 and ||K*||^2, over the n (n - 1) entries off the diagonal."""
-    inner, gram, ideal = _products(stats, k_min=k_min, k_max=k_max)
-    units = _units(stats)
-    return inner - k_max * units, gram - units, ideal - k_max**2 * stats.examples
-
-
-def _energies(stats: TaskStatistics) -> tuple[float, float]:
-    """Sum of K over same-class entries, and over all entries, the diagonal included."""
-    _check_classes(stats)
-    total = stats.class_sums.sum(axis=0)
-    return float(np.vdot(stats.class_sums, stats.class_sums)), float(total @ total)
-
-
-def _units(stats: TaskStatistics) -> float:
-    """Trace of K, and of its entrywise square: the number of rows that are not zero."""
-    return float(stats.examples - stats.zeros.sum())
-
-
-def _check_classes(stats: TaskStatistics) -> None:
-    present = int(np.count_nonzero(stats.counts))
-    if present < 2:
-        raise ValueError(f"undefined: a score needs examples of two classes, got {present} of {stats.classes}")
-
-
-def _cosine(inner: float, one: float, other: float, *, floor: float) -> float:
-    return max(-1.0, min(1.0, inner * _cosine_slope(one, other, floor=floor)))
-
-
-def _cosine_slope(one: float, other: float, *, floor: float) -> float:
-    return 0.0 if one <= floor or other <= floor else 1.0 / math.sqrt(one * other)
+    sums = sums_of(stats)
+    check_answerable(name, sums.counts, k_min=k_min, k_max=k_max)
+    return float(kernel_sums.kernel_scores(name, sums, k_min=k_min, k_max=k_max))

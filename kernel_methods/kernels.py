@@ -62,6 +62,23 @@ ScoreName = Literal[
     "negative_mean_squared_error",
     "raw",
 ]
+"""Scores that compare a kernel with the ideal one."""
+
+RankerName = Literal[ScoreName, "ridge_gcv", "logme", "h_score", "nearest_class_mean"]
+"""Estimators that can decide a ranking: statistics alone give them an interval and a chance level."""
+
+EstimatorName = Literal[
+    RankerName,
+    "ridge",
+    "transrate",
+    "raw_neo",
+    "negative_mean_squared_error_neo",
+    "leep",
+    "nce",
+    "knn",
+    "linear_probe",
+]
+"""Every way to predict how well a module would serve a task; larger is better."""
 
 
 def attainable_k_min(activation: Activation) -> float:

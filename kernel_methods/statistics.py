@@ -16,19 +16,21 @@ from kernel_methods.packing import (
     Packed,
     bytes_of,
     check_packed,
+    measured_shapes,
     packed_shape,
     read_tensors,
     shuffled_shapes,
     square_of,
     triangle_of,
 )
-from kernel_methods.rows import membership, moments_by_class, symmetric, unit_rows
+from kernel_methods.rows import RowSums, membership
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MOST_EXAMPLES = 2**40
-ROWS_AT_ONCE = 8192
+ROWS_AT_ONCE = 2048
+ROWS_AT_ONCE_BY_CLASS = 8192
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,23 +109,18 @@ class TaskStatistics:
             ValueError: shapes do not match, a feature is not finite, or a label is out of range.
         """
         _check_labelled(features, labels, classes=classes)
-        total = cls.empty(classes, features.shape[1], class_moments=class_moments)
-        for start in range(0, len(labels), ROWS_AT_ONCE):
-            rows = slice(start, start + ROWS_AT_ONCE)
-            total = total + cls._of_block(features[rows], labels[rows], like=total)
-        return total
-
-    @classmethod
-    def _of_block(cls, features: NDArray[np.floating], labels: NDArray[np.integer], *, like: Self) -> Self:
-        rows, is_zero = unit_rows(features)
-        members = membership(labels, classes=like.classes)
-        moments = None if like.class_moments is None else moments_by_class(rows, labels, classes=like.classes)
+        step = min(len(labels), ROWS_AT_ONCE_BY_CLASS if class_moments else ROWS_AT_ONCE)
+        sums = RowSums(classes, features.shape[1], rows_at_once=step, by_class=class_moments)
+        for start in range(0, len(labels), max(1, step)):
+            rows = slice(start, start + step)
+            sums.add(features[rows], labels[rows])
+        moments = sums.moments()
         return cls(
-            counts=np.bincount(labels, minlength=like.classes).astype(np.int64),
-            zeros=np.bincount(labels[is_zero], minlength=like.classes).astype(np.int64),
-            class_sums=np.asarray(members @ rows),
-            second_moment=symmetric(rows.T @ rows),
-            class_moments=moments,
+            counts=sums.counts,
+            zeros=sums.zeros,
+            class_sums=sums.class_sums,
+            second_moment=moments.sum(axis=0) if class_moments else moments[0],
+            class_moments=moments if class_moments else None,
         )
 
     def __add__(self, other: Self) -> Self:
@@ -155,7 +152,7 @@ class TaskStatistics:
         Raises:
             ValueError: a group is empty, a class is unknown or named twice, or is left out and cannot be.
         """
-        _check_groups(groups, classes=self.classes)
+        check_groups(groups, classes=self.classes)
         chosen = np.concatenate([np.asarray(group, np.int64) for group in groups])
         members = membership(np.repeat(np.arange(len(groups)), [len(g) for g in groups]), classes=len(groups))
         moments = None if self.class_moments is None else _sum_groups(self.class_moments, groups)
@@ -266,7 +263,8 @@ def unpack_tensors(tensors: Mapping[str, Packed]) -> tuple[TaskStatistics, ...]:
         "class_sums": (shards, classes, dimensions),
         "second_moment": (shards, triangle),
         "class_moments": (shards, classes, triangle),
-        **shuffled_shapes(tensors, classes=classes),
+        **shuffled_shapes(tensors, classes=classes, dimensions=dimensions),
+        **measured_shapes(tensors, classes=classes, dimensions=dimensions),
     }
     check_packed(tensors, shapes)
     unpacked = tuple(_unpacked(tensors, shard, dimensions) for shard in range(shards))
@@ -351,7 +349,8 @@ def _check_addable(one: TaskStatistics, other: TaskStatistics) -> None:
         raise ValueError("one side keeps class moments and the other does not; keep them on both or on neither")
 
 
-def _check_groups(groups: Sequence[Sequence[int]], *, classes: int) -> None:
+def check_groups(groups: Sequence[Sequence[int]], *, classes: int) -> None:
+    """Raises ValueError unless every group holds classes in 0..classes - 1, and no class is named twice."""
     named = [label for group in groups for label in group]
     if not groups or min(len(group) for group in groups) == 0:
         raise ValueError(f"every merged class needs at least one class, got groups {groups}")

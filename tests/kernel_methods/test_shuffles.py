@@ -118,17 +118,34 @@ def test_evidence_comes_back_from_its_bytes() -> None:
     back = Evidence.from_bytes(kept.to_bytes(), limit_bytes=10**7)
     assert back.shuffled is not None
     assert kept.shuffled is not None
-    np.testing.assert_array_equal(back.shuffled.gram, kept.shuffled.gram)
+    np.testing.assert_allclose(back.shuffled.sums, kept.shuffled.sums, rtol=1e-6)
     assert back.to_bytes() == kept.to_bytes()
     assert Evidence.from_bytes(Evidence(kept.shards).to_bytes(), limit_bytes=10**7).shuffled is None
+
+
+def test_evidence_of_two_sets_of_examples_adds() -> None:
+    features, labels = unbalanced(8, minority=40, zeros=2)
+    shuffled = shuffles_of(labels, 20, seed=9)
+    parts = [np.arange(len(labels)) % 4 == part for part in range(4)]
+    shards = [TaskStatistics.of(features[part], labels[part], classes=2) for part in parts]
+    sums = [ShuffledSums.of(features[part], shuffled[:, part], classes=2) for part in parts]
+    one = Evidence((shards[0], shards[1]), sums[0] + sums[1])
+    other = Evidence((shards[2], shards[3]), sums[2] + sums[3])
+    both = one + other
+    np.testing.assert_allclose(both.shards[0].second_moment, (shards[0] + shards[2]).second_moment)
+    assert both.shuffled is not None
+    np.testing.assert_allclose(both.shuffled.sums, ShuffledSums.of(features, shuffled, classes=2).sums, atol=1e-9)
+    assert (one + Evidence(other.shards)).shuffled is None
+    with pytest.raises(ValueError, match="2 shards does not add to that in 1"):
+        one + Evidence((shards[2],))
 
 
 def test_shuffles_of_other_rows_are_refused() -> None:
     kept = evidence()
     assert kept.shuffled is not None
     for lie in (
-        ShuffledSums(2.0 * kept.shuffled.gram, kept.shuffled.zeros),
-        ShuffledSums(kept.shuffled.gram, kept.shuffled.zeros + 1),
+        ShuffledSums(2.0 * kept.shuffled.sums, kept.shuffled.zeros),
+        ShuffledSums(kept.shuffled.sums, kept.shuffled.zeros + 1),
     ):
         with pytest.raises(ValueError, match="shuffle"):
             Evidence.from_bytes(Evidence(kept.shards, lie).to_bytes(), limit_bytes=10**7)

@@ -1,0 +1,139 @@
+"""What decides a ranking: one score by name, the same with each shard left out, and what shuffled labels would get."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TypeGuard, get_args
+
+import numpy as np
+from scipy.stats import pearson3
+
+from kernel_methods.alignment import score_by_name
+from kernel_methods.estimators.h_score import h_score
+from kernel_methods.estimators.logme import logme
+from kernel_methods.estimators.nearest_class_mean import nearest_class_mean
+from kernel_methods.estimators.ridge import RidgePath, class_sums_centred, ridge_gcv, ridge_gcv_at
+from kernel_methods.intervals import (
+    Chance,
+    LeftOut,
+    chance_level,
+    chance_of_shuffles,
+    leave_one_out,
+    smallest_p_value,
+)
+from kernel_methods.kernels import RankerName, ScoreName
+from kernel_methods.shuffles import ShuffledSums, drawn_shuffles
+from kernel_methods.statistics import Floats, TaskStatistics, merge
+
+SLOW_SHUFFLES = 40
+"""So many shuffles are scored where each costs as much as the score itself."""
+
+SEED = 0
+"""Of shuffles that are drawn where none were kept: the same statistics have the same chance level."""
+
+
+def ranker_score(name: RankerName, stats: TaskStatistics, *, k_min: float, k_max: float) -> float:
+    """The score of that name; larger is better.
+
+    Raises:
+        ValueError: the score is undefined for these statistics.
+    """
+    if _of_kernels(name):
+        return score_by_name(name, stats, k_min=k_min, k_max=k_max)
+    return _by_name(name)(stats)
+
+
+def left_out(name: RankerName, shards: Sequence[TaskStatistics], *, k_min: float, k_max: float) -> LeftOut:
+    """The score with each shard left out in turn.
+
+    That of `ridge_gcv` keeps the strength that is best for all examples: there the score hardly depends on it.
+
+    Raises:
+        ValueError: as `intervals.leave_one_out`.
+    """
+    if name == "ridge_gcv":
+        _, share = RidgePath.of(merge([shard for shard in shards if shard.examples])).best()
+        return leave_one_out(shards, partial(ridge_gcv_at, share=share))
+    return leave_one_out(shards, partial(ranker_score, name, k_min=k_min, k_max=k_max))
+
+
+def ranker_chance(
+    name: RankerName,
+    stats: TaskStatistics,
+    shuffled: ShuffledSums | None,
+    *,
+    k_min: float,
+    k_max: float,
+    level: float = 0.95,
+) -> Chance:
+    """What the score is where the labels were shuffled among the examples.
+
+    Kept shuffles are counted. Without any, the scores of kernels have the law of `chance_level`; for the others
+    class sums of shuffled labels are drawn from the normal law with their exact mean and covariance.
+
+    Args:
+        name: which score.
+        stats: statistics of the task's features.
+        shuffled: class sums of the same features under shuffled labels, if kept.
+        k_min: ideal kernel value of a different-class pair.
+        k_max: ideal kernel value of a same-class pair.
+        level: where the quantile is taken, in (0, 1).
+
+    Raises:
+        ValueError: the score is undefined for these statistics, or the shuffles have other classes.
+    """
+    if _of_kernels(name):
+        if shuffled is None:
+            return chance_level(stats, name=name, k_min=k_min, k_max=k_max, level=level)
+        return chance_of_shuffles(stats, shuffled, name=name, k_min=k_min, k_max=k_max, level=level)
+    if shuffled is None:
+        shuffled = drawn_shuffles(stats, SLOW_SHUFFLES, np.random.default_rng(SEED))
+    score, scores = _scores_of_shuffles(name, stats, shuffled)
+    return _counted(score, scores, floor=smallest_p_value(stats), level=level)
+
+
+def _scores_of_shuffles(name: RankerName, stats: TaskStatistics, shuffled: ShuffledSums) -> tuple[float, Floats]:
+    """The score, and that of every shuffle. Raises ValueError."""
+    if shuffled.sums.shape[1:] != stats.class_sums.shape:
+        raise ValueError(f"shuffles of {shuffled.sums.shape[1:]} for statistics of {stats.class_sums.shape}")
+    if name == "ridge_gcv":
+        path = RidgePath.of(stats)
+        sums = class_sums_centred(shuffled.sums, path.regression)
+        return path.best()[0], path.scores(sums).max(axis=-1) if len(path.eigenvalues) else np.zeros(len(sums))
+    score = _by_name(name)
+    dealt = zip(shuffled.sums[:SLOW_SHUFFLES], shuffled.zeros[:SLOW_SHUFFLES], strict=True)
+    return score(stats), np.array(
+        [score(replace(stats, class_sums=sums.astype(np.float64), zeros=zeros)) for sums, zeros in dealt]
+    )
+
+
+def _counted(score: float, scores: Floats, *, floor: float, level: float) -> Chance:
+    """Counted among the shuffles; below what counting can tell, by the gamma law with the shuffles' moments."""
+    reached = int(np.count_nonzero(scores >= score - 1e-9 * max(1.0, abs(score))))
+    p_value = (1 + reached) / (1 + len(scores))
+    deviation = float(scores.std(ddof=1))
+    if not reached and deviation > 0.0:
+        skewness = float(np.mean((scores - scores.mean()) ** 3)) / deviation**3
+        law = pearson3(max(skewness, 0.0), loc=float(scores.mean()), scale=deviation)
+        p_value = min(p_value, float(law.sf(score)))
+    quantile = float(np.quantile(scores, level, method="higher"))
+    return Chance(float(scores.mean()), quantile, max(p_value, floor))
+
+
+def _by_name(name: RankerName) -> Callable[[TaskStatistics], float]:
+    """A score that needs no ideal kernel."""
+    match name:
+        case "ridge_gcv":
+            return ridge_gcv
+        case "logme":
+            return logme
+        case "h_score":
+            return h_score
+        case "nearest_class_mean":
+            return nearest_class_mean
+        case _:
+            raise ValueError(f"{name} is a score of kernels: it needs k_min and k_max")
+
+
+def _of_kernels(name: RankerName) -> TypeGuard[ScoreName]:
+    return name in get_args(ScoreName)
