@@ -8,14 +8,12 @@ these: what it shrinks towards has d dimensions.
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.linalg.lapack import dpstrf
 
 from kernel_methods.evidence import Evidence
+from kernel_methods.factors import factor_of
 from kernel_methods.rows import symmetric
 from kernel_methods.shuffles import ShuffledSums
 from kernel_methods.statistics import Floats, TaskStatistics, merge
-
-FLAT = 1e-14
 
 
 def compact(evidence: Evidence) -> Evidence:
@@ -37,19 +35,6 @@ def range_of(moment: Floats) -> Floats:
     """Orthonormal basis of the range of a positive semi-definite matrix: shape (d, d) to (d, r), r at least 1."""
     basis, _ = np.linalg.qr(factor_of(moment).T)
     return np.asarray(basis)
-
-
-def factor_of(moment: Floats) -> Floats:
-    """F with F^T F the moment, to rounding, by a pivoted Cholesky factor: shape (d, d) to (r, d), r at least 1.
-
-    Source:
-        Higham (1990), Analysis of the Cholesky Decomposition of a Semi-Definite Matrix.
-    """
-    factor, pivots, rank, _ = dpstrf(moment, tol=FLAT * float(np.trace(moment)), lower=0)
-    upper = np.triu(factor)[: max(int(rank), 1)]
-    back = np.empty_like(upper)
-    back[:, pivots - 1] = upper
-    return np.asarray(back)
 
 
 def _rotated(shards: Sequence[TaskStatistics], basis: Floats) -> list[TaskStatistics]:

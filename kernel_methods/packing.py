@@ -21,7 +21,7 @@ SINGLE = frozenset({"shuffled_sums"})
 MEASURED = frozenset(
     {"total_class_moments", "head_counts", "measured_groups", "measured_knn", "measured_linear_probe", "measured_leep"}
 )
-MAY_LACK = MEASURED | {"class_moments", "shuffled_sums", "shuffled_zeros"}
+MAY_LACK = MEASURED | {"class_moments", "second_moment", "moment_factors", "shuffled_sums", "shuffled_zeros"}
 
 
 class _Entry(TypedDict):

@@ -41,12 +41,6 @@ class ShuffledSums:
         if shuffles < 1 or self.sums.ndim != 3 or self.sums.shape[:2] != self.zeros.shape:
             raise ValueError(f"need sums (P, C, d) and zeros (P, C), got {self.sums.shape} and {self.zeros.shape}")
 
-    @property
-    def gram(self) -> Floats:
-        """Inner products of the class sums of each shuffle. Shape (P, C, C)."""
-        sums = self.sums.astype(np.float64)
-        return np.asarray(sums @ sums.transpose(0, 2, 1))
-
     @classmethod
     def of(cls, features: NDArray[np.floating], shuffled: Integers, *, classes: int) -> Self:
         """The same from features that are at hand.
@@ -77,9 +71,9 @@ class ShuffledSums:
         """The energy (see `shuffling`) under each shuffle. Shape (P,)."""
         counts, n = centred.counts, centred.examples
         length = float(centred.mean @ centred.mean)
-        gram = self.gram
-        along = gram.sum(axis=2) / n
-        energy = np.trace(gram, axis1=1, axis2=2) - 2.0 * along @ counts + length * float(counts @ counts)
+        sums = self.sums.astype(np.float64)
+        along = np.einsum("pcd,pd->pc", sums, sums.sum(axis=1)) / n
+        energy = np.einsum("pcd,pcd->p", sums, sums) - 2.0 * along @ counts + length * float(counts @ counts)
         units = counts - self.zeros
         present = units - counts * (centred.class_units.sum() / n)
         linear = weights.projection * (along - counts * length) + weights.unit * present
@@ -97,14 +91,19 @@ def drawn_shuffles(stats: TaskStatistics, count: int, generator: np.random.Gener
 
     Under shuffling, the centred class sums have covariance (n_c [c = e] - n_c n_e / n) / (n - 1) times the centred
     second moment. The draws are scaled as if the labels lay on a sphere in n - 1 dimensions, so that features of n or
-    more dimensions do not explain more than there is. With classes of few examples the true law has heavier tails; where
-    sums are not kept there are many classes, whose sum matters. Zero rows are dealt as they lie.
+    more dimensions do not explain more than there is. With classes of few examples the true law has heavier tails;
+    where sums are not kept there are many classes, whose sum matters. Zero rows are dealt as they lie.
 
     Args:
         stats: statistics of the task's features.
         count: how many; fewer, at least 10, where their sums would pass 256 MiB.
         generator: source of the draw.
+
+    Raises:
+        ValueError: there are fewer than two examples.
     """
+    if stats.examples < 2:
+        raise ValueError(f"undefined: labels of {stats.examples} examples cannot be shuffled")
     counts, n = stats.counts.astype(np.float64), float(stats.examples)
     mean = stats.class_sums.sum(axis=0) / n
     values, directions = np.linalg.eigh(stats.second_moment - n * np.outer(mean, mean))

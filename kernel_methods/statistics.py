@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from kernel_methods.factors import moment_shapes, packed_moments, unpacked_moment
 from kernel_methods.packing import (
     Packed,
     bytes_of,
@@ -210,7 +211,7 @@ def merge(parts: Sequence[TaskStatistics]) -> TaskStatistics:
 def pack(shards: Sequence[TaskStatistics], *, beside: Mapping[str, Packed] | None = None) -> bytes:
     """One safetensors blob of the statistics of several shards, in order; equal shards give equal bytes.
 
-    Symmetric matrices are stored as their upper triangle, row after row.
+    Symmetric matrices are stored as their upper triangle, row after row; moments of few examples as factors.
 
     Args:
         shards: statistics of disjoint parts of a task.
@@ -227,7 +228,7 @@ def pack(shards: Sequence[TaskStatistics], *, beside: Mapping[str, Packed] | Non
         "counts": np.stack([shard.counts for shard in shards]),
         "zeros": np.stack([shard.zeros for shard in shards]),
         "class_sums": np.stack([shard.class_sums for shard in shards]),
-        "second_moment": np.stack([triangle_of(shard.second_moment) for shard in shards]),
+        **packed_moments([shard.second_moment for shard in shards], examples=max(shard.examples for shard in shards)),
     }
     moments = [triangle_of(shard.class_moments) for shard in shards if shard.class_moments is not None]
     if moments:
@@ -236,7 +237,7 @@ def pack(shards: Sequence[TaskStatistics], *, beside: Mapping[str, Packed] | Non
 
 
 def unpack(data: bytes, *, limit_bytes: int) -> tuple[TaskStatistics, ...]:
-    """Read what `pack` wrote, trusting nothing: memory stays below four times the size of ``data``.
+    """Read what `pack` wrote, trusting nothing: memory stays below four times the size of ``data``, or 1 GiB.
 
     Args:
         data: a safetensors blob.
@@ -261,7 +262,7 @@ def unpack_tensors(tensors: Mapping[str, Packed]) -> tuple[TaskStatistics, ...]:
         "counts": (shards, classes),
         "zeros": (shards, classes),
         "class_sums": (shards, classes, dimensions),
-        "second_moment": (shards, triangle),
+        **moment_shapes(tensors, shards=shards, dimensions=dimensions),
         "class_moments": (shards, classes, triangle),
         **shuffled_shapes(tensors, classes=classes, dimensions=dimensions),
         **measured_shapes(tensors, classes=classes, dimensions=dimensions),
@@ -313,7 +314,7 @@ def _unpacked(tensors: Mapping[str, Packed], shard: int, dimensions: int) -> Tas
         counts=tensors["counts"][shard].astype(np.int64),
         zeros=tensors["zeros"][shard].astype(np.int64),
         class_sums=tensors["class_sums"][shard].astype(np.float64),
-        second_moment=square_of(tensors["second_moment"][shard], dimensions),
+        second_moment=unpacked_moment(tensors, shard, dimensions),
         class_moments=None if moments is None else square_of(moments[shard], dimensions),
     )
 

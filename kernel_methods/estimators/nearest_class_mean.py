@@ -15,7 +15,8 @@ def nearest_class_mean(stats: TaskStatistics) -> float:
 
     Between two classes an example's projection on the line through both means is taken as normal, with the spread
     within classes along that line; an example is right where it is right against every other class, taken as
-    independent. Distances of means and spreads are corrected for what the means owe to their few examples.
+    independent. Distances of means are corrected for what they owe to few examples. The variance along a line is not:
+    its correction may leave nothing, and features that say nothing would then be right about every example.
 
     Args:
         stats: statistics of the task; classes without examples are passed over.
@@ -28,7 +29,7 @@ def nearest_class_mean(stats: TaskStatistics) -> float:
 
     Source:
         Fisher (1936), The Use of Multiple Measurements in Taxonomic Problems, for the normal projection; the pairwise
-        product and the corrections are this project's own.
+        product and the correction are this project's own.
     """
     present = stats.counts > 0
     counts = stats.counts[present].astype(np.float64)
@@ -38,20 +39,19 @@ def nearest_class_mean(stats: TaskStatistics) -> float:
         raise ValueError("undefined: no class has two examples, so nothing is known of the spread within classes")
     means = stats.class_sums[present] / counts[:, None]
     within = symmetric(stats.second_moment - (means * counts[:, None]).T @ means) / freedom
-    apart, spread = _between(means, within, counts=counts, freedom=freedom)
-    logs = log_ndtr(_margins(apart, spread))
+    apart, variance = _between(means, within, counts=counts)
+    logs = log_ndtr(_margins(apart, variance))
     np.fill_diagonal(logs, 0.0)
     return float(np.exp(logs.sum(axis=1)) @ counts / counts.sum())
 
 
-def _between(means: Floats, within: Floats, *, counts: Floats, freedom: float) -> tuple[Floats, Floats]:
-    """Squared distances of the classes' means, and variance along the lines between them. Shape (C, C) each."""
+def _between(means: Floats, within: Floats, *, counts: Floats) -> tuple[Floats, Floats]:
+    """Squared distances of the classes' means, and variances along the lines between them. Shape (C, C) each."""
     few = 1.0 / counts[:, None] + 1.0 / counts
-    trace = float(np.trace(within))
-    squares = max(float(np.vdot(within, within)) - trace**2 / freedom, 0.0)
-    apart = _quadratic(means @ means.T) - trace * few
-    spread = _quadratic(means @ within @ means.T) - squares * few
-    return np.maximum(apart, 0.0), np.maximum(spread, 0.0)
+    seen = np.maximum(_quadratic(means @ means.T), 0.0)
+    along = np.maximum(_quadratic(means @ within @ means.T), 0.0)
+    apart = np.maximum(seen - float(np.trace(within)) * few, 0.0)
+    return apart, np.divide(along, seen, out=np.zeros_like(seen), where=seen > FLAT)
 
 
 def _quadratic(gram: Floats) -> Floats:
@@ -60,8 +60,8 @@ def _quadratic(gram: Floats) -> Floats:
     return np.asarray(own[:, None] + own - gram - gram.T)
 
 
-def _margins(apart: Floats, spread: Floats) -> Floats:
-    """Half the distance over the standard deviation along it: 0 where means coincide, infinite without spread."""
-    flat = spread <= FLAT * np.maximum(apart, FLAT)
-    margins = apart / (2.0 * np.sqrt(np.where(flat, 1.0, spread)))
+def _margins(apart: Floats, variance: Floats) -> Floats:
+    """Half the distance over the standard deviation along it: 0 where means coincide, infinite without variance."""
+    flat = variance <= FLAT
+    margins = 0.5 * np.sqrt(apart / np.where(flat, 1.0, variance))
     return np.where(flat, np.where(apart > FLAT, np.inf, 0.0), margins)

@@ -99,6 +99,12 @@ class RidgePath:
         kept = eigenvalues > FLAT * regression.trace
         return cls(regression, eigenvalues[kept], directions[:, kept])
 
+    @property
+    def kept(self) -> Floats:
+        """Share of each direction that every strength leaves. Shape (len(SHARES), r)."""
+        strengths = SHARES[:, None] * self.eigenvalues.sum()
+        return np.asarray(self.eigenvalues / (self.eigenvalues + strengths))
+
     def scores(self, class_sums: Floats) -> Floats:
         """The score of every strength, for the true labels or shuffled ones.
 
@@ -110,8 +116,7 @@ class RidgePath:
         """
         projected = class_sums @ self.directions
         explained = (projected**2).sum(axis=-2) / self.eigenvalues
-        strengths = SHARES[:, None] * self.regression.trace
-        kept = self.eigenvalues / (self.eigenvalues + strengths)
+        kept = self.kept
         missed = self.regression.spread - explained @ (2.0 * kept - kept**2).T
         left = 1.0 - (kept.sum(axis=1) + 1.0) / self.regression.examples
         usable = left > LEAST_LEFT
@@ -148,10 +153,11 @@ def ridge_gcv_at(stats: TaskStatistics, share: float) -> float:
 
     Args:
         stats: statistics of the task.
-        share: strength as a share of the trace of the centred second moment.
+        share: strength as a share of the trace of the centred second moment, above 0.
 
     Raises:
         ValueError: as `ridge_gcv`.
+        LinAlgError: the second moment is none, as noise that was added to it may leave it.
     """
     regression = Regression.of(stats)
     if regression.trace == 0.0:
@@ -162,7 +168,7 @@ def ridge_gcv_at(stats: TaskStatistics, share: float) -> float:
     explained = float(np.vdot(weights, regression.class_sums.T)) + strength * float(np.vdot(weights, weights))
     inverse, _ = dtrtri(factor, lower=1)
     freedom = len(factor) - strength * float(np.vdot(np.tril(inverse), np.tril(inverse)))
-    left = max(1.0 - (freedom + 1.0) / regression.examples, FLAT)
+    left = max(1.0 - (freedom + 1.0) / regression.examples, LEAST_LEFT)
     return float(_score(np.array(regression.spread - explained), np.array(left), regression))
 
 
@@ -189,7 +195,7 @@ def ridge(shards: Sequence[TaskStatistics]) -> float:
         raise ValueError(f"undefined: holding out needs two shards with examples, got {len(filled)}")
     total, folds = merge(filled), [merge(filled[place::FOLDS]) for place in range(min(FOLDS, len(filled)))]
     errors = np.sum([_held_out(total.subtract(fold), fold) for fold in folds], axis=0)
-    return float(1.0 - errors[:-1].min() / errors[-1])
+    return float(1.0 - max(errors[:-1].min(), 0.0) / errors[-1])
 
 
 def _held_out(rest: TaskStatistics, fold: TaskStatistics) -> Floats:
@@ -205,13 +211,11 @@ def _held_out(rest: TaskStatistics, fold: TaskStatistics) -> Floats:
         + n * np.outer(of_rest.mean, of_rest.mean)
     )
     sums = fold.class_sums - np.outer(counts, of_rest.mean) - np.outer(shares, whole - n * of_rest.mean)
-    inner = path.directions.T @ moment @ path.directions
-    learned, seen = of_rest.class_sums @ path.directions, sums @ path.directions
+    solved, seen = of_rest.class_sums @ path.directions / path.eigenvalues, sums @ path.directions
+    inner = (path.directions.T @ moment @ path.directions) * (solved.T @ solved)
     unpredicted = float(counts.sum() - 2.0 * shares @ counts + n * shares @ shares)
-    errors = []
-    for strength in SHARES * of_rest.trace:
-        weights = learned / (path.eigenvalues + strength)
-        errors.append(unpredicted - 2.0 * np.vdot(weights, seen) + np.vdot(weights @ inner, weights))
+    kept = path.kept
+    errors = unpredicted - 2.0 * kept @ (solved * seen).sum(axis=0) + ((kept @ inner) * kept).sum(axis=1)
     return np.array([*errors, unpredicted])
 
 
@@ -224,7 +228,7 @@ def _factor(moment: Floats, strength: float) -> tuple[Floats, bool]:
 
 def _score(missed: Floats, left: Floats, regression: Regression) -> Floats:
     """One minus the cross-validated error over that of the classes' shares, whose own is a mean's."""
-    return 1.0 - missed / regression.spread * ((1.0 - 1.0 / regression.examples) / left) ** 2
+    return 1.0 - np.maximum(missed, 0.0) / regression.spread * ((1.0 - 1.0 / regression.examples) / left) ** 2
 
 
 def class_sums_centred(sums: NDArray[np.floating], regression: Regression) -> Floats:
