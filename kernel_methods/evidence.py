@@ -70,11 +70,14 @@ class Evidence:
 
 
 def _check_plausible(shuffled: ShuffledSums, total: TaskStatistics) -> None:
-    """Raises ValueError unless shuffles deal the same rows: as many zero rows, the same sum of all."""
+    """Raises ValueError unless shuffles may deal the same rows: as many zero rows, the same sum of all, none longer."""
     if np.any(shuffled.zeros < 0) or np.any(shuffled.zeros > total.counts):
         raise ValueError("shuffled zero rows must be between 0 and the size of their class")
     if np.any(shuffled.zeros.sum(axis=1) != total.zeros.sum()):
         raise ValueError("shuffles must deal the same zero rows")
+    slack = 1e-4 * (1.0 + total.examples)
     apart = shuffled.sums.sum(axis=1, dtype=np.float64) - total.class_sums.sum(axis=0)
-    if np.abs(apart).max() > 1e-4 * (1.0 + total.examples):
+    if np.abs(apart).max() > slack:
         raise ValueError("shuffles must deal the same rows")
+    if np.any(np.linalg.norm(shuffled.sums, axis=2) > total.counts + slack):
+        raise ValueError("a shuffled sum is longer than the number of examples in its class")

@@ -29,11 +29,15 @@ class Interval(NamedTuple):
 
 
 class Chance(NamedTuple):
-    """What shuffled labels score: mean and quantile, and the share of shuffles that score at least as much."""
+    """What shuffled labels score: mean and quantile, and the share of shuffles that score at least as much.
+
+    `scores` are those of the shuffles that were counted, in their order; None where the law was modelled.
+    """
 
     mean: float
     quantile: float
     p_value: float
+    scores: NDArray[np.float64] | None = None
 
 
 class LeftOut(NamedTuple):
@@ -133,7 +137,7 @@ def chance_of_shuffles(
     counted = (1 + reached) / (1 + len(scores))
     p_value = counted if reached or slope == 0.0 else min(counted, modelled.p_value)
     quantile = float(np.quantile(scores, level, method="higher"))
-    return Chance(float(scores.mean()), quantile, max(p_value, smallest_p_value(stats)))
+    return Chance(float(scores.mean()), quantile, max(p_value, smallest_p_value(stats)), scores)
 
 
 def chance_level(stats: TaskStatistics, *, name: ScoreName, k_min: float, k_max: float, level: float = 0.95) -> Chance:

@@ -24,6 +24,9 @@ from kernel_methods.kernels import RankerName, ScoreName
 from kernel_methods.shuffles import MOST_SHUFFLES, ShuffledSums, drawn_shuffles
 from kernel_methods.statistics import Floats, TaskStatistics, merge
 
+STEADY_SHARE = 0.1
+"""Strength, as a share of the trace, above which the doubt of `ridge_gcv` is not read off."""
+
 SLOW_SHUFFLES = 40
 """So many shuffles are scored where each costs as much as the score itself."""
 
@@ -31,9 +34,6 @@ TAIL = 0.25
 """Share of the shuffles, the largest, that say how fast the share that reaches a score falls off."""
 
 ROUNDING = 1e-9
-
-SEED = 0
-"""Of shuffles that are drawn where none were kept: the same statistics have the same chance level."""
 
 
 def ranker_score(name: RankerName, stats: TaskStatistics, *, k_min: float, k_max: float) -> float:
@@ -50,14 +50,17 @@ def ranker_score(name: RankerName, stats: TaskStatistics, *, k_min: float, k_max
 def left_out(name: RankerName, shards: Sequence[TaskStatistics], *, k_min: float, k_max: float) -> LeftOut:
     """The score with each shard left out in turn.
 
-    That of `ridge_gcv` keeps the strength that is best for all examples: there the score hardly depends on it.
+    That of `ridge_gcv` keeps the strength that is best for all examples, where the score hardly depends on it, but no
+    more than `STEADY_SHARE`: where the strongest ridge is best, the score is 0 whatever is left out, which would make
+    the most doubtful scores look the surest (bench/doubt.py).
 
     Raises:
         ValueError: as `intervals.leave_one_out`.
     """
     if name == "ridge_gcv":
-        _, share = RidgePath.of(merge([shard for shard in shards if shard.examples])).best()
-        return leave_one_out(shards, partial(ridge_gcv_at, share=share))
+        score, share = RidgePath.of(merge([shard for shard in shards if shard.examples])).best()
+        held = leave_one_out(shards, partial(ridge_gcv_at, share=min(share, STEADY_SHARE)))
+        return LeftOut(score, held.left + (score - held.total), held.sizes)
     return leave_one_out(shards, partial(ranker_score, name, k_min=k_min, k_max=k_max))
 
 
@@ -73,7 +76,8 @@ def ranker_chance(
     """What the score is where the labels were shuffled among the examples.
 
     Kept shuffles are counted. Without any, the scores of kernels have the law of `chance_level`; for the others
-    class sums of shuffled labels are drawn from the normal law with their exact mean and covariance.
+    class sums of shuffled labels are drawn from the normal law with their exact mean and covariance, always the same
+    for the same numbers of examples.
 
     Args:
         name: which score.
@@ -90,11 +94,11 @@ def ranker_chance(
         if shuffled is None:
             return chance_level(stats, name=name, k_min=k_min, k_max=k_max, level=level)
         return chance_of_shuffles(stats, shuffled, name=name, k_min=k_min, k_max=k_max, level=level)
-    if shuffled is None:
-        count = MOST_SHUFFLES if name == "ridge_gcv" else SLOW_SHUFFLES
-        shuffled = drawn_shuffles(stats, count, np.random.default_rng(SEED))
-    score, scores = _scores_of_shuffles(name, stats, shuffled)
-    return _counted(score, scores, floor=smallest_p_value(stats), level=level)
+    count = MOST_SHUFFLES if name == "ridge_gcv" else SLOW_SHUFFLES
+    dealt = shuffled or drawn_shuffles(stats, count, np.random.default_rng(stats.counts))
+    score, scores = _scores_of_shuffles(name, stats, dealt)
+    chance = _counted(score, scores, floor=smallest_p_value(stats), level=level)
+    return chance if shuffled is not None else chance._replace(scores=None)
 
 
 def _scores_of_shuffles(name: RankerName, stats: TaskStatistics, shuffled: ShuffledSums) -> tuple[float, Floats]:
@@ -119,7 +123,7 @@ def _counted(score: float, scores: Floats, *, floor: float, level: float) -> Cha
     if not reached:
         p_value = min(p_value, _beyond(score, scores))
     quantile = float(np.quantile(scores, level, method="higher"))
-    return Chance(float(scores.mean()), quantile, max(p_value, floor))
+    return Chance(float(scores.mean()), quantile, max(p_value, floor), scores)
 
 
 def _beyond(score: float, scores: Floats) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernel_methods.centring import CentredStatistics
+from kernel_methods.kernel_sums import check_two_classes
 from kernel_methods.shuffling import Weights, class_weights
 from kernel_methods.statistics import Floats, Integers, TaskStatistics
 
@@ -100,10 +101,9 @@ def drawn_shuffles(stats: TaskStatistics, count: int, generator: np.random.Gener
         generator: source of the draw.
 
     Raises:
-        ValueError: there are fewer than two examples.
+        ValueError: fewer than two classes have examples.
     """
-    if stats.examples < 2:
-        raise ValueError(f"undefined: labels of {stats.examples} examples cannot be shuffled")
+    check_two_classes(stats.counts.astype(np.float64))
     counts, n = stats.counts.astype(np.float64), float(stats.examples)
     mean = stats.class_sums.sum(axis=0) / n
     values, directions = np.linalg.eigh(stats.second_moment - n * np.outer(mean, mean))

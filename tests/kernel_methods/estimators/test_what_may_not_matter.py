@@ -11,12 +11,16 @@ from kernel_methods.estimators.leep import leep
 from kernel_methods.estimators.linear_probe import probe_accuracy
 from kernel_methods.estimators.logme import logme
 from kernel_methods.estimators.nce import contingency_table, nce
+from kernel_methods.estimators.nearest_class_mean import nearest_class_mean
 from kernel_methods.estimators.neo import negative_mean_squared_error_neo, raw_neo
+from kernel_methods.estimators.ridge import ridge_gcv
 from kernel_methods.estimators.transrate import transrate
 from kernel_methods.statistics import TaskStatistics, merge
 from tests.kernel_methods.drawing import clustered, labelled_features, sharding
 
 OF_STATISTICS = {
+    "ridge_gcv": ridge_gcv,
+    "nearest_class_mean": nearest_class_mean,
     "logme": logme,
     "h_score": h_score,
     "transrate": transrate,
