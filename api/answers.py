@@ -1,19 +1,18 @@
 """Answers: models as JSON with their headers, and pictures where the caller would rather look."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.conditions import not_modified
-from api.plots import draw_map, draw_ranking
+from api.drawing import PictureFormat
+from api.map_plots import draw_map
+from api.plots import draw_ranking
 from api.uploads import in_thread
 from registry.errors import ConflictError, InvalidInputError
-from registry.rankings import Ranking, Reusability, TaskMap
-
-PictureFormat = Literal["png", "svg"]
+from registry.rankings import MapPanels, ModuleSets, Ranking, Reusability, TaskMap
 
 PICTURES: dict[str, PictureFormat] = {"image/png": "png", "image/svg+xml": "svg"}
 JSON = "application/json"
@@ -32,14 +31,21 @@ def tagged(request: Request, model: BaseModel, *, etag: str, cache: str) -> Resp
 
 
 async def score_answer(
-    request: Request, scores: Ranking | Reusability | TaskMap, *, headers: Mapping[str, str] | None = None
+    request: Request,
+    scores: Ranking | Reusability | TaskMap | ModuleSets,
+    *,
+    headers: Mapping[str, str] | None = None,
+    plot: MapPanels = "both",
 ) -> Response:
-    """An answer about scores: JSON, always the same bytes for the same answer, or a picture by `Accept`."""
+    """An answer about scores: JSON, always the same bytes for the same answer, or a picture by `Accept`.
+
+    `plot` says what the picture of a map shows.
+    """
     said = {"Vary": "Accept", **(headers or {})}
     picture = wanted_picture(request)
     if picture is None:
         return answer(scores, headers=said)
-    drawn = await in_thread(_draw, scores, picture)
+    drawn = await in_thread(_draw, scores, picture, plot)
     kind = next(name for name, known in PICTURES.items() if known == picture)
     return Response(drawn, headers={"Cache-Control": "no-cache", **said}, media_type=kind)
 
@@ -53,21 +59,24 @@ def wanted_picture(request: Request) -> PictureFormat | None:
     return PICTURES[best[1]] if best[0] > 0 and best[0] >= json_weight else None
 
 
-def need_answer(scores: Ranking | Reusability | TaskMap | None, query: str) -> Ranking | Reusability | TaskMap:
+def need_answer(
+    scores: Ranking | Reusability | TaskMap | ModuleSets | None, query: str
+) -> Ranking | Reusability | TaskMap | ModuleSets:
     """Raises ConflictError when there is nothing to draw yet."""
     if scores is None:
         raise ConflictError(f"query {query} has no answer to draw; wait until it is done")
     return scores
 
 
-def _draw(scores: Ranking | Reusability | TaskMap, picture: PictureFormat) -> bytes:
+def _draw(scores: Ranking | Reusability | TaskMap | ModuleSets, picture: PictureFormat, plot: MapPanels) -> bytes:
     match scores:
         case TaskMap():
-            return draw_map(scores, picture)
+            return draw_map(scores, picture, panels=plot)
         case Ranking():
             return draw_ranking(scores, picture)
-        case Reusability():
-            raise InvalidInputError("one score has no picture; ask for a ranking or a map, or accept JSON")
+        case Reusability() | ModuleSets():
+            told = "one score has" if isinstance(scores, Reusability) else "sets have"
+            raise InvalidInputError(f"{told} no picture; ask for a ranking or a map, or accept JSON")
 
 
 def _weights(accept: str) -> dict[str, float]:

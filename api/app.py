@@ -17,7 +17,9 @@ from api.routes import (
     datasets,
     health,
     jobs,
+    labels,
     modules,
+    outcomes,
     pipelines,
     queries,
     tasks,
@@ -27,7 +29,7 @@ from api.uploads import Desk
 from api.waiting import WaitingRoom
 from registry.zoo import Zoo
 
-ROUTES = (modules, aliases, blobs, pipelines, datasets, tasks, transferability, queries, jobs, health)
+ROUTES = (modules, aliases, blobs, pipelines, datasets, tasks, transferability, labels, queries, outcomes, jobs, health)
 DESCRIPTION = "Publish network modules, compose them, train them, and ask which of them serves your data."
 
 

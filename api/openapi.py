@@ -1,5 +1,7 @@
 """The API's own description: what each request can be refused with, and which need a token."""
 
+from collections.abc import Mapping
+
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
@@ -26,8 +28,27 @@ def raw_body(description: str, *, also: tuple[str, type[BaseModel]] | None = Non
     """The `openapi_extra` of a route that takes bytes as they are, and perhaps a model as another media type."""
     content = {"application/octet-stream": BINARY}
     if also is not None:
-        content[also[0]] = {"schema": also[1].model_json_schema()}
+        content[also[0]] = {"schema": body_schema(also[1])}
     return {"requestBody": {"required": True, "description": description, "content": content}}
+
+
+def body_schema(model: type[BaseModel]) -> Description:
+    """A model's schema with the models inside it written out in their places, for a description of its own."""
+    schema = model.model_json_schema()
+    parts = schema.pop("$defs", {})
+    whole = _written_out(schema, parts)
+    return whole if isinstance(whole, dict) else {}
+
+
+def _written_out(schema: object, parts: Mapping[str, object]) -> object:
+    """A schema without references."""
+    if isinstance(schema, list):
+        return [_written_out(each, parts) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _written_out(parts[schema["$ref"].rpartition("/")[2]], parts)
+    return {key: _written_out(value, parts) for key, value in schema.items()}
 
 
 def answers_bytes(description: str, media_type: str = "application/octet-stream") -> Responses:

@@ -29,6 +29,7 @@ class _Claim(Frozen):
     worker: str
     kinds: tuple[WorkKind, ...]
     wait_seconds: float
+    query: str | None
 
 
 class _Heartbeat(Frozen):
@@ -94,9 +95,19 @@ class Jobs:
         """The job as it is now, and each time it changes, until it has ended."""
         return follow(self._connection, f"/jobs/{job_id}", Job, ended=lambda job: job.status.ended)
 
-    def claim(self, kinds: Sequence[WorkKind], *, worker: str, wait_seconds: float = CLAIM_WAIT_SECONDS) -> Job | None:
-        """Claim the oldest free job of these kinds; None when there was none for so long."""
-        body = _Claim(worker=worker, kinds=tuple(kinds), wait_seconds=wait_seconds)
+    def claim(
+        self,
+        kinds: Sequence[WorkKind],
+        *,
+        worker: str,
+        wait_seconds: float = CLAIM_WAIT_SECONDS,
+        query: str | None = None,
+    ) -> Job | None:
+        """Claim the oldest free job of these kinds; None when there was none for so long.
+
+        Jobs of the kind score-here are those of one query, which is named.
+        """
+        body = _Claim(worker=worker, kinds=tuple(kinds), wait_seconds=wait_seconds, query=query)
         response = self._connection.send(Call("POST", "/jobs/claim", body=body, wait_seconds=wait_seconds))
         if response.status_code == httpx.codes.NO_CONTENT:
             return None

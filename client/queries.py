@@ -10,12 +10,15 @@ from client.errors import UnexpectedAnswerError, error_with_code
 from client.events import follow
 from registry.errors import JobFailedError
 from registry.rankings import (
+    MapPanels,
     MapQuestion,
+    ModuleSets,
     QueryState,
     Ranking,
     RankingQuestion,
     Reusability,
     ReusabilityQuestion,
+    SetQuestion,
     TaskMap,
 )
 from registry.records import QueryStatus
@@ -24,7 +27,7 @@ WAIT_SECONDS = 2
 PlotFormat = Literal["png", "svg"]
 MEDIA_TYPES: dict[PlotFormat, str] = {"png": "image/png", "svg": "image/svg+xml"}
 
-Answer = TypeVar("Answer", Ranking, Reusability, TaskMap)
+Answer = TypeVar("Answer", Ranking, Reusability, TaskMap, ModuleSets)
 OnState = Callable[[QueryState], None]
 
 
@@ -48,10 +51,18 @@ class Queries:
         return self._answer(_asking(question, "/reusability"), Reusability, on_state=on_state)
 
     def map(self, question: MapQuestion, *, on_state: OnState = ignore_state) -> TaskMap:
-        """Transferability between tasks. Raises NotFoundError, NotScorableError, JobFailedError."""
-        params = {"task": question.tasks, **question.model_dump(mode="json", exclude={"tasks"})}
+        """How well modules serve tasks. Raises NotFoundError, NotScorableError, InvalidInputError, JobFailedError."""
+        options = question.model_dump(mode="json", exclude={"tasks", "sources"})
+        params = {"task": question.tasks, "source": question.sources, **options}
         call = Call("GET", "/transferability/map", params=params, headers=_prefer(WAIT_SECONDS))
         return self._answer(call, TaskMap, on_state=on_state)
+
+    def sets(self, question: SetQuestion, *, on_state: OnState = ignore_state) -> ModuleSets:
+        """Which few modules together serve a task best.
+
+        Raises NotFoundError, ConflictError, InvalidInputError, NotScorableError, JobFailedError.
+        """
+        return self._answer(_asking(question, "/transferability/sets"), ModuleSets, on_state=on_state)
 
     def ask(self, question: RankingQuestion) -> QueryState:
         """Ask for a ranking without waiting for it; `events` follows it."""
@@ -65,13 +76,25 @@ class Queries:
         """A question as it is now. Raises NotFoundError."""
         return self._connection.ask(Call("GET", f"/queries/{query_id}"), QueryState)
 
+    def cancel(self, query_id: str) -> QueryState:
+        """Stop a question and its jobs; one that has ended stays as it is. Raises NotFoundError."""
+        return self._connection.ask(Call("DELETE", f"/queries/{query_id}"), QueryState)
+
+    def ranking_of(self, state: QueryState) -> Ranking:
+        """The answer of a question that has ended. Raises the error that it ended with, or JobFailedError."""
+        return _answered(state, Ranking)
+
     def events(self, query_id: str) -> Iterator[QueryState]:
         """The question as it is now, and each time it changes, until it has ended."""
         return follow(self._connection, f"/queries/{query_id}", QueryState, ended=_ended)
 
-    def plot(self, query_id: str, format_: PlotFormat) -> bytes:
-        """The answer of a question as a picture. Raises NotFoundError, ConflictError while there is none."""
-        call = Call("GET", f"/queries/{query_id}", headers={"Accept": MEDIA_TYPES[format_]})
+    def plot(self, query_id: str, format_: PlotFormat, *, panels: MapPanels = "both") -> bytes:
+        """The answer of a question as a picture; `panels` says which parts of a map.
+
+        Raises NotFoundError, ConflictError while there is no answer.
+        """
+        headers = {"Accept": MEDIA_TYPES[format_]}
+        call = Call("GET", f"/queries/{query_id}", params={"plot": panels}, headers=headers)
         response = self._connection.send(call)
         media_type = response.headers.get("Content-Type", "none")
         if not media_type.startswith(MEDIA_TYPES[format_]):
@@ -95,7 +118,9 @@ class Queries:
         return last
 
 
-def _asking(question: RankingQuestion | ReusabilityQuestion, path: str, *, wait_seconds: int = WAIT_SECONDS) -> Call:
+def _asking(
+    question: RankingQuestion | ReusabilityQuestion | SetQuestion, path: str, *, wait_seconds: int = WAIT_SECONDS
+) -> Call:
     """The request that asks a question."""
     return Call("POST", path, body=question, headers=_prefer(wait_seconds), wait_seconds=wait_seconds)
 

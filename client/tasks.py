@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from client.connection import Call, Connection
+from registry.label_relations import LabelRelations
 from registry.names import Digest
 from registry.recipes import TaskSpec
 from registry.records import Page, Task
@@ -28,6 +29,15 @@ class Tasks:
     def show(self, task_id: str) -> Task:
         """One task. Raises NotFoundError."""
         return self._connection.ask(Call("GET", f"/tasks/{task_id}"), Task)
+
+    def relate(self, tasks: Sequence[str]) -> LabelRelations:
+        """How hard tasks of one dataset are, and what the labels of each tell of every other, with no module.
+
+        Raises NotFoundError, and InvalidInputError for tasks of different datasets.
+        """
+        return self._connection.ask(
+            Call("GET", "/transferability/labels", params={"task": tuple(tasks)}), LabelRelations
+        )
 
     def list(self, *, limit: int = 50, cursor: str | None = None) -> Page[Task]:
         """One page of tasks, newest first."""

@@ -12,6 +12,7 @@ from client.connection import Connection, Timeouts
 from client.datasets import Datasets
 from client.jobs import Jobs
 from client.modules import Modules
+from client.outcomes import Outcomes
 from client.pipelines import Pipelines
 from client.queries import Queries
 from client.tasks import Tasks
@@ -54,6 +55,7 @@ class Zoo:
         self.jobs = Jobs(self._connection)
         self.pipelines = Pipelines(self._connection, self.jobs)
         self.queries = Queries(self._connection)
+        self.outcomes = Outcomes(self._connection)
 
     @property
     def url(self) -> str:

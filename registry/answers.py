@@ -1,24 +1,29 @@
 """Answers: gather what the records know of a plan, judge its statistics, and write the answer down."""
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, reduce
+from itertools import groupby
+from operator import add, itemgetter
 
 import numpy as np
 
 from kernel_methods.evidence import Evidence
-from kernel_methods.kernels import ScoreName
+from kernel_methods.kernels import RankerName, pooled_features
 from registry.errors import CorruptBlobError, NotFoundError, NotScorableError
+from registry.findings import Findings
+from registry.halving import Contender, cut
 from registry.judging import CONFIDENCE, FEW_EXAMPLES, Judged, decide, judge, ranks
 from registry.manifest import FeatureMap, Preprocessing
+from registry.map_answers import map_answer
+from registry.measured_panel import Scored, why_unmeasured
 from registry.names import Digest
 from registry.plans import Plan, PlannedCell, PlannedTask
-from registry.ports import BlobStore, UnitOfWork
+from registry.ports import BlobStore
 from registry.rankings import (
     SCORER,
     Decision,
-    MapTask,
+    ModuleSets,
     NotScored,
     RankedModule,
     Ranking,
@@ -28,106 +33,14 @@ from registry.rankings import (
     ScoreOptions,
     TaskMap,
 )
-from registry.records import Dataset, KeptStatistics, PublishedModule
-from registry.task_map import task_map
-from registry.verification import refusal
+from registry.records import KeptStatistics, PublishedModule
+from registry.rounds import Entry, after_cut, goes_on, rounds_told, stop_warning
+from registry.same_data import data_warnings
+from registry.standings import scores_by_data
 
 Answer = Ranking | Reusability | TaskMap
 
 JUDGED_REMEMBERED = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """What jobs were to bring and will not, and why: statistics by their key, looks at modules by the module."""
-
-    statistics: Mapping[Digest, str]
-    looks: Mapping[Digest, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """What the records hold for a plan, read in one transaction so that judging needs none.
-
-    `kept` has every cell of which something may be said: its statistics, or why there are none.
-    """
-
-    modules: dict[Digest, PublishedModule]
-    datasets: dict[Digest, Dataset]
-    kept: dict[Digest, KeptStatistics]
-    elsewhere: dict[Digest, tuple[KeptStatistics, ...]]
-
-
-def gather(work: UnitOfWork, plan: Plan, *, lost: Lost | None = None) -> Findings:
-    """Read everything a plan's answer needs. Only modules that workers have verified have statistics in it.
-
-    Args:
-        work: the transaction to read in.
-        plan: the question.
-        lost: what will not come; None while something may come still.
-
-    Raises:
-        NotScorableError: a module or dataset went meanwhile.
-    """
-    digests = {digest for cell in plan.cells for digest in cell.chain}
-    wanted = {task.dataset for task in plan.tasks}
-    modules = {digest: found[0] for digest in digests if (found := work.modules.by_digest(digest))}
-    datasets = {digest: data for digest in wanted if (data := work.datasets.get(digest, owner=None)) is not None}
-    if len(modules) < len(digests) or len(datasets) < len(wanted):
-        raise NotScorableError("a module or a dataset of this question was deleted meanwhile; ask again")
-    kept = work.statistics.get([cell.key for cell in plan.cells])
-    known = {cell.key: _known_of(cell, plan, modules, kept.get(cell.key), lost=lost) for cell in plan.cells}
-    return Findings(
-        modules=modules,
-        datasets=datasets,
-        kept={key: statistics for key, statistics in known.items() if statistics is not None},
-        elsewhere={
-            digest: work.statistics.of_module(digest) for digest in sorted({cell.module for cell in plan.cells})
-        },
-    )
-
-
-def _known_of(
-    cell: PlannedCell,
-    plan: Plan,
-    modules: Mapping[Digest, PublishedModule],
-    kept: KeptStatistics | None,
-    *,
-    lost: Lost | None,
-) -> KeptStatistics | None:
-    """A cell's statistics, or why it has none; None while that is not known yet."""
-    chain = [modules[digest] for digest in cell.chain]
-    refused = next((module for module in chain if module.verification.refused), None)
-    if refused is not None:
-        return _never_made(cell, plan, refusal(refused))
-    unverified = next((module for module in chain if not module.verification.verified), None)
-    if kept is not None and (kept.blob is None or unverified is None):
-        return kept
-    if lost is None:
-        return None
-    if kept is None or unverified is None:
-        return _never_made(cell, plan, lost.statistics.get(cell.key, "its statistics did not come; ask again"))
-    return _never_made(cell, plan, _not_looked_at(unverified, lost))
-
-
-def _not_looked_at(module: PublishedModule, lost: Lost) -> str:
-    why = lost.looks.get(module.digest, "ask again")
-    return f"no worker has built and run {module.ref} yet: {why}"
-
-
-def _never_made(cell: PlannedCell, plan: Plan, reason: str) -> KeptStatistics:
-    """In place of statistics that no worker brought, or that may not be used."""
-    task = plan.tasks[cell.task]
-    return KeptStatistics(
-        key=cell.key,
-        module=cell.module,
-        data=task.dataset,
-        labels=task.labels,
-        blob=None,
-        milliseconds=0.0,
-        scores={},
-        failure=reason,
-    )
 
 
 class StatisticsLostError(NotScorableError):
@@ -155,74 +68,119 @@ class Answerer:
         """The answer. Raises NotScorableError when a score is not defined on the task."""
         match plan.kind:
             case "ranking":
-                return self.ranking(plan, findings)
+                return self.ranking(plan, findings, ended=True)
             case "reusability":
-                ranking = self.ranking(plan, findings)
+                ranking = self.ranking(plan, findings, ended=True)
                 parts = {**dict(ranking), **dict(ranking.ranking[0])}
                 return Reusability.model_validate({name: parts[name] for name in Reusability.model_fields})
             case "map":
                 return self._map(plan, findings)
 
-    def ranking(self, plan: Plan, findings: Findings) -> Ranking:
-        """Modules whose statistics are there, best first. Raises NotScorableError when none of them can be scored."""
-        there = [cell for cell in plan.cells if cell.key in findings.kept]
-        judged = [(cell, self._judge(plan, cell, findings)) for cell in there if _failure(cell, findings) is None]
+    def ranking(self, plan: Plan, findings: Findings, *, ended: bool = False) -> Ranking:
+        """Modules whose statistics are there, best first. Raises NotScorableError when none of them can be scored.
+
+        Whoever was scored on fewer slices of the examples stands behind those that were scored on more. In rounds the
+        whole panel is told of those that came to the end: the others are judged by the score that ranks.
+        """
+        there = [entry for entry in findings.entries if findings.of(entry)]
+        judged = [(entry, self._judge(plan, entry, findings)) for entry in there if findings.failure(entry) is None]
         not_scored = tuple(
-            NotScored(module=RankedModule(ref=cell.ref, digest=cell.module), reason=reason)
-            for cell in there
-            if (reason := _failure(cell, findings)) is not None
+            NotScored(module=RankedModule(ref=entry.cell.ref, digest=entry.cell.module), reason=reason)
+            for entry in there
+            if (reason := findings.failure(entry)) is not None
         )
         if not judged:
             raise NotScorableError(f"no module could be scored: {_reasons(not_scored)}")
-        judged.sort(key=lambda pair: (-pair[1].score, pair[0].ref))
-        ordered = [one for _, one in judged]
-        given = ranks(ordered)
+        judged.sort(key=lambda pair: (-len(findings.of(pair[0])), -pair[1].score, pair[0].cell.ref))
+        given = _ranks([(len(findings.of(entry)), one) for entry, one in judged])
+        shown = [
+            (entry, self._judge(plan, entry, findings, whole=True) if ended and goes_on(plan, entry.cell) else one)
+            for entry, one in judged[: plan.top]
+        ]
         rows = tuple(
-            RankingRow(rank=rank, **dict(_fields(plan, cell, one, findings)))
-            for rank, (cell, one) in zip(given, judged, strict=True)
+            RankingRow(rank=rank, **dict(_fields(plan, entry, one, findings)))
+            for rank, (entry, one) in zip(given[: plan.top], shown, strict=True)
         )
-        return _ranking(plan, rows, decide(ordered, given), not_scored)
+        return _ranking(plan, rows, decide([one for _, one in judged], given), not_scored)
 
-    def _judge(self, plan: Plan, cell: PlannedCell, findings: Findings) -> Judged:
-        """One cell's score. Raises NotScorableError, StatisticsLostError."""
-        kept, module = findings.kept[cell.key], findings.modules[cell.module]
-        if kept.blob is None:
-            raise NotScorableError(f"{cell.ref} could not be scored: {kept.failure}")
+    def next_round(self, plan: Plan, findings: Findings) -> Plan | None:
+        """The plan in its next round, with who goes on; None where nobody is left to.
+
+        Raises:
+            StatisticsLostError: statistics of the present round are damaged or gone.
+        """
+        present = [place for place, entry in enumerate(findings.entries) if goes_on(plan, entry.cell)]
+        sound = [place for place in present if findings.failure(findings.entries[place]) is None]
+        if not sound:
+            return None
+        contenders = [self._contender(plan, findings.entries[place], findings) for place in sound]
+        return after_cut(plan, cut(contenders, top=plan.top), sound)
+
+    def remember(self, plan: Plan, findings: Findings) -> None:
+        """Judge what has come of the present round, so that little is left to do when the rest has come.
+
+        Raises:
+            StatisticsLostError: statistics are damaged or gone.
+        """
+        for entry in findings.entries:
+            if len(findings.of(entry)) == len(entry.parts) and findings.failure(entry) is None:
+                self._contender(plan, entry, findings)
+
+    def _contender(self, plan: Plan, entry: Entry, findings: Findings) -> Contender | None:
+        """A module's score and interval; None where so few examples define none."""
         try:
-            with self._judging:
-                return self._judged(kept.blob, plan.tasks[cell.task].groups, _feature_map(module), plan.options)
-        except (NotFoundError, CorruptBlobError) as error:
-            raise StatisticsLostError(cell.key) from error
+            judged = self._judge(plan, entry, findings)
+        except StatisticsLostError:
+            raise
+        except NotScorableError:
+            return None
+        return Contender(judged.score, *judged.interval)
+
+    def _judge(self, plan: Plan, entry: Entry, findings: Findings, *, whole: bool = False) -> Judged:
+        """One entry's score on all of its slices that are there. Raises NotScorableError, StatisticsLostError.
+
+        In rounds the panel is left out unless the `whole` of it is wanted.
+        """
+        options = plan.options
+        if plan.slices and not whole:
+            options = options.model_copy(update={"panel": (options.rank_by,)})
+        failure = findings.failure(entry)
+        if failure is not None:
+            raise NotScorableError(f"{entry.cell.ref} could not be scored: {failure}")
+        kept, module = findings.of(entry), findings.modules[entry.cell.module]
+        blobs = tuple(each.blob for each in kept if each.blob is not None)
+        groups = plan.tasks[entry.cell.task].groups
+        with self._judging:
+            try:
+                return self._judged(blobs, groups, _feature_map(module), options)
+            except (NotFoundError, CorruptBlobError) as error:
+                raise StatisticsLostError(self._lost_of(kept)) from error
+
+    def _lost_of(self, kept: Sequence[KeptStatistics]) -> Digest:
+        """The key of the first of these statistics whose bytes cannot be had."""
+        for each in kept[:-1]:
+            try:
+                self._blobs.get(each.blob or Digest(""))
+            except (NotFoundError, CorruptBlobError):
+                return each.key
+        return kept[-1].key
 
     def _judge_statistics(
-        self, blob: Digest, groups: tuple[tuple[int, ...], ...], feature_map: FeatureMap, options: ScoreOptions
+        self,
+        blobs: tuple[Digest, ...],
+        groups: tuple[tuple[int, ...], ...],
+        feature_map: FeatureMap,
+        options: ScoreOptions,
     ) -> Judged:
-        """Read statistics, merge the task's classes, and judge."""
-        data = self._blobs.get(blob)
-        left_behind = Evidence.from_bytes(data, limit_bytes=len(data))
-        return judge(left_behind.merge_classes(groups), feature_map, options)
+        """Read statistics of disjoint slices, add them up, merge the task's classes, and judge."""
+        slices = (self._blobs.get(blob) for blob in blobs)
+        evidence = reduce(add, (Evidence.from_bytes(data, limit_bytes=len(data)) for data in slices))
+        return judge(evidence.merge_classes(groups), feature_map, options)
 
     def _map(self, plan: Plan, findings: Findings) -> TaskMap:
-        """Scores of every source on every target, in the order of the tasks."""
-        size = len(plan.tasks)
-        flat = [self._judge(plan, cell, findings).score for cell in plan.cells]
-        scores = np.array(flat, dtype=np.float64).reshape(size, size)
-        layout = task_map(scores)
-        sources = plan.cells[::size]
-        return TaskMap(
-            query=plan.query_id,
-            rank_by=plan.options.rank_by,
-            seed=plan.options.seed,
-            examples=plan.examples,
-            scorer=SCORER,
-            serial=plan.serial,
-            tasks=tuple(
-                _map_task(task, cell, cluster)
-                for task, cell, cluster in zip(plan.tasks, sources, layout.clusters, strict=True)
-            ),
-            scores=tuple(tuple(float(score) for score in row) for row in scores),
-            order=layout.order,
-        )
+        """Scores of every source on every target."""
+        scores = [self._judge(plan, entry, findings).score for entry in findings.entries]
+        return map_answer(plan, scores, findings.modules)
 
 
 def _ranking(
@@ -241,15 +199,21 @@ def _ranking(
         scorer=SCORER,
         serial=plan.serial,
         candidates=len(plan.cells),
+        in_zoo=plan.in_zoo,
+        rounds=rounds_told(plan),
+        warnings=tuple(_overlooked(plan)),
         ranking=rows[: plan.top],
         not_scored=not_scored,
     )
 
 
-def _failure(cell: PlannedCell, findings: Findings) -> str | None:
-    """Why a cell has no score although a worker tried, or None."""
-    kept = findings.kept[cell.key]
-    return (kept.failure or "no reason was given") if kept.blob is None else None
+def _ranks(ordered: Sequence[tuple[int, Judged]]) -> list[int]:
+    """Ranks of scores, each with its number of slices: only those on the same examples are compared."""
+    given: list[int] = []
+    for _, group in groupby(ordered, key=itemgetter(0)):
+        above = len(given)
+        given += [above + rank for rank in ranks([one for _, one in group])]
+    return given
 
 
 def _reasons(not_scored: Sequence[NotScored]) -> str:
@@ -257,25 +221,31 @@ def _reasons(not_scored: Sequence[NotScored]) -> str:
     return "; ".join(f"{each.module.ref}: {each.reason}" for each in not_scored[:3])
 
 
-def parse_answer(kind: str, text: str) -> Answer:
+def parse_answer(kind: str, text: str) -> Answer | ModuleSets:
     """An answer as it was written down."""
-    models: dict[str, type[Answer]] = {"ranking": Ranking, "reusability": Reusability, "map": TaskMap}
+    models: dict[str, type[Answer | ModuleSets]] = {
+        "ranking": Ranking,
+        "reusability": Reusability,
+        "map": TaskMap,
+        "sets": ModuleSets,
+    }
     return models[kind].model_validate_json(text)
 
 
-def _map_task(task: PlannedTask, cell: PlannedCell, cluster: int) -> MapTask:
-    return MapTask(
-        task=task.id,
-        data=task.dataset,
-        classes=task.classes,
-        module=RankedModule(ref=cell.ref, digest=cell.module),
-        cluster=cluster,
-    )
+def _overlooked(plan: Plan) -> Iterator[str]:
+    """That not all of a large zoo was looked at."""
+    if plan.shortlist is not None and plan.in_zoo is not None and plan.in_zoo > plan.shortlist:
+        yield (
+            f"{plan.in_zoo - len(plan.cells)} of the zoo's {plan.in_zoo} modules were not looked at: those that were "
+            "score best on other data, or are new; name candidates to have others scored"
+        )
 
 
-def _fields(plan: Plan, cell: PlannedCell, judged: Judged, findings: Findings) -> ScoreFields:
+def _fields(plan: Plan, entry: Entry, judged: Judged, findings: Findings) -> ScoreFields:
     """One judged score as it is told."""
-    task = plan.tasks[cell.task]
+    cell = entry.cell
+    task, kept = plan.tasks[cell.task], findings.of(entry)
+    stopped = stop_warning(plan, entry, examples=judged.n, high=judged.interval[1])
     preprocessing = _preprocessing(findings.modules[cell.chain[0]])
     return ScoreFields(
         module=RankedModule(ref=cell.ref, digest=cell.module),
@@ -284,32 +254,35 @@ def _fields(plan: Plan, cell: PlannedCell, judged: Judged, findings: Findings) -
         chance=judged.chance,
         p_value=judged.p_value,
         panel=judged.panel,
-        static=static_score(findings.elsewhere[cell.module], task, plan.options.rank_by),
+        static=static_score(findings.elsewhere.get(cell.module, ()), task, plan.options.rank_by),
         n=judged.n,
         n_per_class=dict(zip(task.classes, judged.counts, strict=True)),
         preprocessing=preprocessing,
-        warnings=tuple(_warnings(findings, cell, task, judged)),
-        cached=cell.cached,
-        milliseconds=0.0 if cell.cached else findings.kept[cell.key].milliseconds,
+        warnings=(
+            *([] if stopped is None else [stopped]),
+            *_warnings(findings, cell, task, judged),
+            *_unmeasured(plan, cell, judged, findings.modules[cell.module]),
+        ),
+        cached=all(part.cached for part, _ in zip(entry.parts, kept, strict=False)),
+        milliseconds=sum(each.milliseconds for part, each in zip(entry.parts, kept, strict=False) if not part.cached),
     )
 
 
-def static_score(kept: Sequence[KeptStatistics], task: PlannedTask, rank_by: ScoreName) -> float | None:
+def static_score(kept: Sequence[KeptStatistics], task: PlannedTask, rank_by: RankerName) -> float | None:
     """The module's mean score on other tasks: other data, or other labels of the same; None without any."""
     others = {
-        (statistics.data, statistics.labels): statistics.scores[rank_by]
-        for statistics in kept
-        if rank_by in statistics.scores
-        and (statistics.data != task.dataset or not set(statistics.labels) & set(task.labels))
+        (data, labels): score
+        for (data, labels), score in scores_by_data(kept, rank_by).items()
+        if data != task.dataset or not set(labels) & set(task.labels)
     }
     return float(np.mean([others[key] for key in sorted(others)])) if others else None
 
 
 def _warnings(findings: Findings, cell: PlannedCell, task: PlannedTask, judged: Judged) -> list[str]:
     """What a reader of this score should know."""
-    module, dataset = findings.modules[cell.module], findings.datasets[task.dataset]
+    dataset = findings.datasets[task.dataset]
     preprocessing = _preprocessing(findings.modules[cell.chain[0]])
-    said = []
+    said = [] if task.noise is None else [task.noise.warning]
     if not dataset.same_shape or dataset.shape[:2] != (preprocessing.height, preprocessing.width):
         size = f"{dataset.shape[0]} x {dataset.shape[1]}" if dataset.same_shape else "different sizes"
         said.append(f"resized: images of {size} to {preprocessing.height} x {preprocessing.width} pixels")
@@ -317,8 +290,7 @@ def _warnings(findings: Findings, cell: PlannedCell, task: PlannedTask, judged: 
         said.append(f"colour: images with {dataset.shape[2]} channels turned to {preprocessing.colour}")
     if min(judged.counts) < FEW_EXAMPLES:
         said.append(f"few examples: the smallest class has {min(judged.counts)}")
-    if module.task is not None and module.task.data == task.dataset:
-        said.append("same data: the module was trained on this very dataset")
+    said += data_warnings([findings.modules[digest] for digest in cell.chain], dataset)
     if judged.left_out is None:
         said.append("interval unknown: leaving out a part of so few examples leaves too little for a score")
     if judged.smallest_p_value > 1 - CONFIDENCE:
@@ -326,6 +298,19 @@ def _warnings(findings: Findings, cell: PlannedCell, task: PlannedTask, judged: 
     if judged.zeros:
         said.append(f"dead features: {judged.zeros} of {judged.n} examples have a zero feature vector")
     return said
+
+
+def _unmeasured(plan: Plan, cell: PlannedCell, judged: Judged, module: PublishedModule) -> Iterator[str]:
+    """Why parts of the panel that need more than statistics have no value."""
+    task = plan.tasks[cell.task]
+    scored = Scored(
+        examples=judged.n,
+        labels=len(task.labels),
+        dimensions=pooled_features(module.gives.shape, _feature_map(module).pooling),
+        has_head=cell.module in plan.heads,
+        noisy=task.noise is not None,
+    )
+    return why_unmeasured(judged.panel, scored)
 
 
 def _feature_map(module: PublishedModule) -> FeatureMap:

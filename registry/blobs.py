@@ -35,9 +35,10 @@ class BlobKeeper:
 
 def _is_referred(work: UnitOfWork, blob: Digest) -> bool:
     """Whether anything that is kept is made of these bytes."""
+    dataset = work.datasets.get(blob, owner=None)
     return (
         bool(work.modules.by_digest(blob))
-        or work.datasets.get(blob, owner=None) is not None
+        or (dataset is not None and dataset.held)
         or work.statistics.uses_blob(blob)
         or any(blob in (job.checkpoint, pairs_of(job.work)) for job in work.jobs.open())
     )

@@ -19,10 +19,12 @@ from registry.dataset_formats.images import decode_image
 from registry.dataset_formats.parquet_rows import open_parquet
 from registry.dataset_formats.reader import DatasetReader, Example
 from registry.dataset_formats.zip_folders import LAYOUT, open_zip
+from registry.dataset_sketch import DatasetSketch
 from registry.errors import InvalidDatasetError, InvalidTaskError, TooLargeError
 from registry.manifest import Preprocessing
 from registry.preprocessing import prepare_image
 from registry.records import LeftOut
+from registry.sketches import SketchBuilder
 
 __all__ = [
     "DatasetLimits",
@@ -45,7 +47,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class DatasetSummary:
-    """What a dataset holds; ``counts`` goes with ``classes``, ``shape`` is (h, w, c) of most images."""
+    """What a dataset holds; ``counts`` goes with ``classes``, ``shape`` is (h, w, c) of most images.
+
+    By ``sketch`` near-duplicates are found in other datasets.
+    """
 
     format: Literal["zip", "parquet", "npz", "safetensors"]
     examples: int
@@ -55,6 +60,7 @@ class DatasetSummary:
     same_shape: bool
     left_out: tuple[LeftOut, ...]
     left_out_count: int
+    sketch: DatasetSketch
 
 
 class LabelledImages(NamedTuple):
@@ -133,7 +139,9 @@ def summarise(file: BinaryIO, *, limits: DatasetLimits, leave_out_broken: bool =
     reader = read_examples(file, limits=limits, leave_out_broken=leave_out_broken)
     counts: Counter[str] = Counter()
     shapes: Counter[tuple[int, int, int]] = Counter()
+    sketching = SketchBuilder()
     for example in reader:
+        sketching.add(example.image)
         counts[example.label or ""] += 1
         height, width, channels = example.image.shape
         shapes[height, width, channels] += 1
@@ -148,6 +156,7 @@ def summarise(file: BinaryIO, *, limits: DatasetLimits, leave_out_broken: bool =
         same_shape=len(shapes) == 1,
         left_out=tuple(reader.left_out),
         left_out_count=reader.left_out_count,
+        sketch=sketching.sketch(),
     )
 
 

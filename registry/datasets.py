@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from registry.blobs import BlobKeeper
 from registry.dataset_file import limits_from, summarise
-from registry.errors import NotFoundError, ZooError
+from registry.errors import ConflictError, NotFoundError, ZooError
 from registry.names import Digest
 from registry.ports import Begin, BlobStore, Clock, UnitOfWork
 from registry.queries import cancel_job
 from registry.records import Dataset, Page
 from registry.settings import Settings
-from registry.work import PredictWork, ScoreWork, TrainWork, VerifyWork, Work
+from registry.statements import DatasetStatement, check_statement
+from registry.work import JointWork, PredictWork, ScoreWork, TrainWork, VerifyWork, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class DatasetService:
         """
         with self._begin() as work:
             known = work.datasets.get(blob, owner=None)
+        if known is not None and not known.held:
+            known = None  # it was only stated; now it is read
         if known is not None and known.left_out_count and not leave_out_broken:
             known = None  # somebody else did not mind what was left out; this owner may
         try:
@@ -53,11 +56,48 @@ class DatasetService:
         except ZooError:
             self._keeper.discard(blob)
             raise
+        orphans: tuple[Digest, ...] = ()
         with self._begin() as work:
             self._keeper.require(work, blob)
-            created = work.datasets.get(blob, owner=owner) is None
+            mine, present = work.datasets.get(blob, owner=owner), work.datasets.get(blob, owner=None)
+            if present is not None and not present.held:
+                orphans = self._confirm(work, stated=present, read=dataset)
             work.datasets.add(dataset, owner=owner)
-        return AddedDataset(dataset, created)
+        for orphan in orphans:
+            self._keeper.discard(orphan)
+        return AddedDataset(dataset, created=mine is None or not mine.held)
+
+    def _confirm(self, work: UnitOfWork, *, stated: Dataset, read: Dataset) -> tuple[Digest, ...]:
+        """Put what was read in place of what was stated, and forget what was made at home: nobody could check it.
+
+        Gives the bytes that nothing refers to any more; tasks stay where what was stated is true.
+        """
+        same = DatasetStatement.of(stated) == DatasetStatement.of(read)
+        kept = work.tasks.of_dataset(read.digest) if same else ()
+        orphans = (*self._forget(work, read.digest), *work.statistics.remove_data(read.digest))
+        for task in kept:
+            work.tasks.add(task)
+        work.datasets.replace(read)
+        return orphans
+
+    def state(self, statement: DatasetStatement, *, owner: str) -> AddedDataset:
+        """Keep what an owner says of a dataset whose bytes stay at home; one that this owner holds stays as it is.
+
+        Raises:
+            InvalidDatasetError: no dataset can be as it is stated, each fault by itself.
+            ConflictError: something else was stated of these bytes before, or somebody else uploaded them.
+        """
+        check_statement(statement, self._settings)
+        with self._begin() as work:
+            work.hold()
+            mine, present = (work.datasets.get(statement.digest, owner=each) for each in (owner, None))
+            if mine is not None and mine.held:
+                return AddedDataset(mine, created=False)
+            if present is not None:
+                _check_agreement(statement, present)
+            dataset = present or statement.as_dataset(at=self._clock())
+            work.datasets.add(dataset, owner=owner)
+        return AddedDataset(dataset, created=mine is None)
 
     def _checked(self, blob: Digest, *, leave_out_broken: bool) -> Dataset:
         """Read the whole upload once, which is the check, and describe it."""
@@ -75,6 +115,7 @@ class DatasetService:
             same_shape=summary.same_shape,
             left_out=summary.left_out,
             left_out_count=summary.left_out_count,
+            sketch=summary.sketch,
             created_at=self._clock(),
         )
 
@@ -87,9 +128,11 @@ class DatasetService:
         return dataset
 
     def list(self, *, owner: str | None, limit: int, cursor: str | None) -> Page[Dataset]:
-        """This owner's datasets, newest first."""
+        """This owner's datasets, newest first, without their sketches, which are long."""
         with self._begin() as work:
-            return work.datasets.list(owner=owner, limit=limit, cursor=cursor)
+            page = work.datasets.list(owner=owner, limit=limit, cursor=cursor)
+        short = tuple(dataset.model_copy(update={"sketch": None}) for dataset in page.items)
+        return page.model_copy(update={"items": short})
 
     def remove(self, digest: Digest, *, owner: str | None, discard: Discard | None = None) -> None:
         """Remove a dataset with its bytes, tasks, jobs, statistics and scores.
@@ -123,12 +166,25 @@ class DatasetService:
         return tuple(job.checkpoint for job in stopped if job.checkpoint is not None)
 
 
+def _check_agreement(statement: DatasetStatement, present: Dataset) -> None:
+    """Raises ConflictError where the zoo knows these bytes otherwise."""
+    if present.held:
+        raise ConflictError(
+            f"the bytes of {present.digest} are here already, from somebody else; upload them yourself to use them"
+        )
+    if DatasetStatement.of(present) != statement:
+        raise ConflictError(
+            f"something else was stated of {present.digest} before; remove it with DELETE /datasets/{present.digest}, "
+            "or upload the file"
+        )
+
+
 def dataset_of(work: Work) -> Digest | None:
     """The dataset that work needs, or None."""
     match work:
         case TrainWork():
             return work.recipe.task.dataset
-        case ScoreWork():
+        case ScoreWork() | JointWork():
             return work.task.dataset
         case PredictWork() | VerifyWork():
             return None

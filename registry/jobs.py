@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import structlog
 
+from registry.at_home import require_bytes
 from registry.blobs import BlobKeeper, pairs_of
 from registry.datasets import dataset_of
 from registry.errors import (
@@ -14,12 +15,14 @@ from registry.errors import (
     InvalidRecipeError,
     LeaseLostError,
     NotFoundError,
+    ZooError,
 )
+from registry.joint_statistics import JointStatisticsService
 from registry.modules import CheckedFile, ModuleService
 from registry.names import Digest, ModuleName
 from registry.pipelines import PipelineService
 from registry.ports import Begin, Clock, UnitOfWork
-from registry.queries import cancel_job
+from registry.queries import QueryService, cancel_job, jobs_of_query
 from registry.recipes import TrainingRecipe
 from registry.records import Job, JobStatus, Page, Progress
 from registry.settings import Settings
@@ -28,7 +31,10 @@ from registry.tasks import keep_task, make_task
 from registry.training_plan import check_recipe
 from registry.verification import request, settle
 from registry.work import (
+    SCORE_HERE,
     JobResult,
+    JointResult,
+    JointWork,
     ModuleVerdict,
     NewModule,
     PredictResult,
@@ -53,6 +59,8 @@ class Makers:
     pipelines: PipelineService
     statistics: StatisticsService
     keeper: BlobKeeper
+    queries: QueryService
+    joint: JointStatisticsService
 
 
 class JobService:
@@ -63,7 +71,13 @@ class JobService:
         self._begin, self._clock, self._settings, self._makers = begin, clock, settings, makers
 
     def submit_training(self, name: ModuleName, recipe: TrainingRecipe, *, owner: str) -> Job:
-        """Queue a training run. Raises NotFoundError for its dataset, InvalidTaskError, InvalidRecipeError."""
+        """Queue a training run.
+
+        Raises:
+            NotFoundError: its dataset is not there.
+            ConflictError: the zoo was told of the dataset, but does not have its bytes.
+            InvalidTaskError, InvalidRecipeError: it cannot be trained.
+        """
         if len(name.name) > LONGEST_BASE_NAME:
             raise InvalidRecipeError(
                 f"the name {name.name!r} has {len(name.name)} characters; modules get endings such as -hidden-1, "
@@ -74,6 +88,7 @@ class JobService:
             dataset = work.datasets.get(recipe.task.dataset, owner=owner)
             if dataset is None:
                 raise NotFoundError(f"there is no dataset {recipe.task.dataset}; upload it with POST /datasets")
+            require_bytes(work, dataset.digest, what="training")
             task = make_task(dataset, recipe.task.classes)
             limit = self._settings.module_limit_parameters
             check_recipe(recipe, dataset, task.counts, parameter_limit=limit)
@@ -99,16 +114,30 @@ class JobService:
         with self._begin() as work:
             return work.jobs.list(kind=kind, status=status, limit=limit, cursor=cursor)
 
-    def claim(self, kinds: Sequence[WorkKind], *, worker: str) -> Job | None:
+    def claim(
+        self, kinds: Sequence[WorkKind], *, worker: str, query: str | None = None, owner: str | None = None
+    ) -> Job | None:
         """Give a worker the oldest free job, under a lease; None when there is none.
 
         A job whose workers died `job_attempts` times is failed instead of given out again; a module that killed
-        them while they looked at it is refused.
+        them while they looked at it is refused. Jobs that are done at home are given to whoever asked the query only.
+
+        Args:
+            kinds: what the worker can do.
+            worker: how it is called.
+            query: the query whose jobs are done at home; None for a worker of the zoo.
+            owner: who asks for jobs of a query.
+
+        Raises:
+            NotFoundError: this owner has no such query.
+            InvalidInputError: jobs at home are claimed without their query, or others with one.
         """
+        _check_kinds(kinds, query)
         while True:
             now = self._clock()
             with self._begin() as work:
-                job = work.jobs.claim(kinds, worker=worker, at=now, lease_expires_at=now + self._lease)
+                among = None if query is None else jobs_of_query(work, query, owner=owner)
+                job = work.jobs.claim(kinds, worker=worker, at=now, lease_expires_at=now + self._lease, among=among)
                 if job is None or job.attempt - job.releases <= self._settings.job_attempts:
                     return job
                 error = f"the worker died or went silent {self._settings.job_attempts} times while doing this job"
@@ -116,6 +145,7 @@ class JobService:
                 if isinstance(job.work, VerifyWork):
                     settle(work, ModuleVerdict(module=job.work.module, refused=error), at=now)
             self._discard_checkpoint(job)
+            self._tell_queries(job)
 
     @property
     def _lease(self) -> timedelta:
@@ -167,10 +197,21 @@ class JobService:
         if job.status is not JobStatus.RUNNING or job.attempt != attempt:
             if isinstance(result, ScoreResult):
                 self._makers.statistics.discard(result)
+            if isinstance(result, JointResult):
+                self._makers.joint.discard(result)
             raise _lost(job, attempt)
         ended = self._finished(job, result)
         self._discard_checkpoint(ended)
+        self._tell_queries(ended)
         return ended
+
+    def _tell_queries(self, job: Job) -> None:
+        """Let questions that waited for this job last go on; where that fails, the next who asks tries again."""
+        if isinstance(job.work, ScoreWork | VerifyWork):
+            try:
+                self._makers.queries.job_ended(job)
+            except ZooError as error:
+                log.warning("a query did not go on when its job ended", job=job.id, why=error.detail)
 
     def _finished(self, job: Job, result: JobResult) -> Job:
         match (job.work, result):
@@ -178,6 +219,8 @@ class JobService:
                 return self._finish_training(job, result)
             case (ScoreWork() as share, ScoreResult()):
                 return self._finish_scoring(job, share, result)
+            case (JointWork() as share, JointResult()):
+                return self._finish_joint(job, share, result)
             case (PredictWork(), PredictResult()):
                 with self._begin() as work:
                     return self._end(work, job, result)
@@ -235,6 +278,20 @@ class JobService:
             self._makers.statistics.discard(result)
             raise
 
+    def _finish_joint(self, job: Job, share: JointWork, result: JointResult) -> Job:
+        """The same for statistics of several modules side by side."""
+        try:
+            kept = self._makers.joint.check(share, result)
+            with self._begin() as work:
+                work.hold()
+                for verdict in result.verdicts:
+                    settle(work, verdict, at=self._clock())
+                self._makers.joint.record(work, share, kept)
+                return self._end(work, job, result)
+        except ConflictError:
+            self._makers.joint.discard(result)
+            raise
+
     def _end(self, work: UnitOfWork, job: Job, result: JobResult) -> Job:
         """End a job as done; leaving the transaction by the error takes everything in it back."""
         ended = work.jobs.end(
@@ -259,6 +316,7 @@ class JobService:
                 raise _lost(_job(work, job_id), attempt)
             failed = _job(work, job_id)
         self._discard_checkpoint(failed)
+        self._tell_queries(failed)
         return failed
 
     def release(self, job_id: int, *, attempt: int) -> Job:
@@ -275,10 +333,20 @@ class JobService:
             cancel_job(work, job_id, clock=self._clock)
             cancelled = _job(work, job_id)
         self._discard_checkpoint(cancelled)
+        self._tell_queries(cancelled)
         return cancelled
 
 
 LONGEST_BASE_NAME = 48
+
+
+def _check_kinds(kinds: Sequence[WorkKind], query: str | None) -> None:
+    """Raises InvalidInputError unless a query is named for jobs that are done at home, and for those only."""
+    if set(kinds) != {SCORE_HERE} if query is not None else SCORE_HERE in kinds:
+        raise InvalidInputError(
+            f"jobs of the kinds {', '.join(kinds)} were asked for {'with' if query else 'without'} a query; workers of "
+            f"the zoo ask for any kind but {SCORE_HERE}, whoever asked a query names it and asks for {SCORE_HERE} only"
+        )
 
 
 def _job(work: UnitOfWork, job_id: int) -> Job:

@@ -1,33 +1,66 @@
 """From statistics to judged scores: the panel, the interval, the chance level, ties, the decision. NumPy only."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
-from kernel_methods.alignment import score_by_name
+import numpy as np
+from numpy.typing import NDArray
+
+from kernel_methods.compaction import compact
+from kernel_methods.estimators.neo import raw_neo
+from kernel_methods.estimators.ridge import ridge
 from kernel_methods.evidence import Evidence
-from kernel_methods.intervals import (
-    Chance,
-    LeftOut,
-    chance_level,
-    chance_of_shuffles,
-    difference_of,
-    jackknife_of,
-    leave_one_out,
-    smallest_p_value,
-)
-from kernel_methods.kernels import ScoreName
-from kernel_methods.shuffles import ShuffledSums
+from kernel_methods.intervals import Chance, LeftOut, difference_of, jackknife_of, smallest_p_value
+from kernel_methods.kernels import EstimatorName, RankerName
+from kernel_methods.rankers import left_out, ranker_chance, ranker_score
 from kernel_methods.statistics import TaskStatistics, merge
 from registry.errors import NotScorableError
 from registry.manifest import FeatureMap
-from registry.rankings import SCORES, Decision, ScoreOptions
+from registry.measured_panel import BESIDE, measured_value
+from registry.rankings import PANEL, RANKERS, Decision, ScoreOptions
 
 CONFIDENCE = 0.95
 FEW_EXAMPLES = 10
 """Below so many examples of a class a score warns."""
 
+IN_ALL_DIMENSIONS: frozenset[EstimatorName] = frozenset({"h_score"})
+"""Scores that are not the same in fewer dimensions: the shrunk H-score shrinks towards a matrix of all of them."""
+
+COSTLY: frozenset[RankerName] = frozenset({"logme", "h_score"})
+"""Scores that are not worth their time for every statistics that come in."""
+
+RANGES: dict[RankerName, tuple[float, float]] = {
+    "negative_mean_squared_error": (-4.0, 0.0),
+    "nearest_class_mean": (0.0, 1.0),
+    "h_score": (0.0, 1e5),
+    "logme": (-1e5, 1e5),
+}
+"""What a score can be at all, where that is not -1 to 1: a mean square, an accuracy, C - 1 classes, nats an example."""
+
+ROUNDING = 1e-9
+
 Shards = tuple[TaskStatistics, ...]
-Score = Callable[[TaskStatistics], float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surprise:
+    """How far a score stands above those of shuffled labels, and how far each of these does, in their deviations.
+
+    The k-th shuffle is the same for every module of a task, so that what all modules together reach by chance can be
+    counted.
+    """
+
+    score: float
+    shuffles: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, score: float, shuffles: NDArray[np.float64]) -> Self:
+        """The same for a score and those of shuffles; without any spread only a higher score is a surprise."""
+        mean, deviation = float(shuffles.mean()), float(shuffles.std())
+        if deviation <= ROUNDING * max(1.0, abs(mean)):
+            return cls(np.inf if score > mean + ROUNDING * max(1.0, abs(mean)) else 0.0, np.zeros(len(shuffles)))
+        return cls((score - mean) / deviation, (shuffles - mean) / deviation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +69,7 @@ class Judged:
 
     `left_out` is the score with each shard left out, from which two modules are compared; None where it is undefined,
     and the interval is then all that the score can be. A score of the panel that is undefined on the task is None.
+    `surprise` is None where no shuffles were kept.
     """
 
     score: float
@@ -43,11 +77,12 @@ class Judged:
     chance: float
     p_value: float
     smallest_p_value: float
-    panel: dict[ScoreName, float | None]
+    panel: dict[EstimatorName, float | None]
     n: int
     counts: tuple[int, ...]
     zeros: int
     left_out: LeftOut | None
+    surprise: Surprise | None = None
 
     @property
     def beats_chance(self) -> bool:
@@ -62,71 +97,88 @@ def judge(evidence: Evidence, feature_map: FeatureMap, options: ScoreOptions) ->
         NotScorableError: the score that ranks is undefined on so few examples or classes.
     """
     total = merge(evidence.shards)
-    name = options.rank_by
+    name, small = options.rank_by, compact(evidence)
+    ranked = evidence if name in IN_ALL_DIMENSIONS else small
     try:
-        score = _scorer(name, feature_map)(total)
-        chance = _chance(total, evidence.shuffled, feature_map, name)
-    except ValueError as error:
+        score = _score(name, merge(ranked.shards), feature_map)
+        chance = _chance(name, ranked, feature_map)
+    except (ValueError, np.linalg.LinAlgError) as error:
         raise NotScorableError(
             f"{name} cannot be told from {total.examples} examples of {total.classes} classes: {error}; give more "
             "images, or score on more `examples`"
         ) from error
-    left_out = _left_out(evidence.shards, _scorer(name, feature_map))
+    without = _left_out(name, ranked.shards, feature_map)
     return Judged(
         score=score,
-        interval=_interval(left_out, name),
+        interval=_interval(without, name),
         chance=chance.quantile,
         p_value=chance.p_value,
         smallest_p_value=smallest_p_value(total),
-        panel={each: _defined(_scorer(each, feature_map), total) for each in options.panel or SCORES},
+        panel={
+            each: score if each == name else _panel_value(each, evidence, small, feature_map)
+            for each in options.panel or PANEL
+        },
         n=total.examples,
         counts=tuple(int(count) for count in total.counts),
         zeros=int(total.zeros.sum()),
-        left_out=left_out,
+        left_out=without,
+        surprise=None if chance.scores is None else Surprise.of(score, chance.scores),
     )
 
 
-def _chance(total: TaskStatistics, shuffled: ShuffledSums | None, feature_map: FeatureMap, name: ScoreName) -> Chance:
+def _score(name: RankerName, total: TaskStatistics, feature_map: FeatureMap) -> float:
+    return ranker_score(name, total, k_min=feature_map.k_min, k_max=feature_map.k_max)
+
+
+def _chance(name: RankerName, evidence: Evidence, feature_map: FeatureMap) -> Chance:
     """The chance level, counted where shuffles were kept, modelled where they would not fit."""
-    k_min, k_max = feature_map.k_min, feature_map.k_max
-    if shuffled is None:
-        return chance_level(total, name=name, k_min=k_min, k_max=k_max, level=CONFIDENCE)
-    return chance_of_shuffles(total, shuffled, name=name, k_min=k_min, k_max=k_max, level=CONFIDENCE)
+    total, k_min, k_max = merge(evidence.shards), feature_map.k_min, feature_map.k_max
+    return ranker_chance(name, total, evidence.shuffled, k_min=k_min, k_max=k_max, level=CONFIDENCE)
 
 
-def _left_out(shards: Shards, score: Score) -> LeftOut | None:
+def _left_out(name: RankerName, shards: Shards, feature_map: FeatureMap) -> LeftOut | None:
     """The score with each shard left out; None where one of them leaves too little for a score."""
     try:
-        return leave_one_out(shards, score)
-    except ValueError:
+        return left_out(name, shards, k_min=feature_map.k_min, k_max=feature_map.k_max)
+    except (ValueError, np.linalg.LinAlgError):
         return None
 
 
-def _interval(left_out: LeftOut | None, name: ScoreName) -> tuple[float, float]:
+def _panel_value(name: EstimatorName, evidence: Evidence, small: Evidence, feature_map: FeatureMap) -> float | None:
+    """One estimator's value, from the compact evidence where that gives the same; None where it is undefined."""
+    if name in BESIDE:
+        return measured_value(name, evidence, feature_map)
+    held = evidence if name in IN_ALL_DIMENSIONS else small
+    try:
+        return _of_statistics(name, held.shards, feature_map)
+    except (ValueError, np.linalg.LinAlgError):
+        return None
+
+
+def _of_statistics(name: EstimatorName, shards: Shards, feature_map: FeatureMap) -> float | None:
+    """Raises ValueError where it is undefined."""
+    if name == "ridge":
+        return ridge(shards)
+    total = merge(shards)
+    if name == "raw_neo":
+        return raw_neo(total, k_min=feature_map.k_min, k_max=feature_map.k_max)
+    ranker = next((each for each in RANKERS if each == name), None)
+    return None if ranker is None else _score(ranker, total, feature_map)
+
+
+def _interval(without: LeftOut | None, name: RankerName) -> tuple[float, float]:
     """The confidence interval, or, where it is unknown, the score's whole range."""
-    if left_out is None:
-        return _range(name)
-    lowest, highest = _range(name)
-    interval = jackknife_of(left_out, level=CONFIDENCE)
+    lowest, highest = RANGES.get(name, (-1.0, 1.0))
+    if without is None:
+        return lowest, highest
+    interval = jackknife_of(without, level=CONFIDENCE)
     return max(interval.low, lowest), min(interval.high, highest)
 
 
-def _range(name: ScoreName) -> tuple[float, float]:
-    """What a score can be at all: a mean squared difference of kernel values in [-1, 1], or a cosine, or a mean."""
-    return (-4.0, 0.0) if name == "negative_mean_squared_error" else (-1.0, 1.0)
-
-
-def _defined(score: Score, statistics: TaskStatistics) -> float | None:
-    try:
-        return score(statistics)
-    except ValueError:
-        return None
-
-
-def usual_scores(evidence: Evidence, feature_map: FeatureMap) -> dict[ScoreName, float]:
-    """Every score that is defined on these statistics, for the static ranker."""
-    total = merge(evidence.shards)
-    scores = {name: _defined(_scorer(name, feature_map), total) for name in SCORES}
+def usual_scores(evidence: Evidence, feature_map: FeatureMap) -> dict[RankerName, float]:
+    """Every score that is defined on these statistics and cheap, for the static ranker."""
+    small = compact(evidence)
+    scores = {name: _panel_value(name, evidence, small, feature_map) for name in RANKERS if name not in COSTLY}
     return {name: score for name, score in scores.items() if score is not None}
 
 
@@ -155,17 +207,25 @@ def tied(one: Judged, other: Judged) -> bool:
 
 
 def decide(ordered: Sequence[Judged], given: Sequence[int]) -> Decision:
-    """What may be said of a ranking; among m modules the best must beat chance at a level m times as strict."""
-    strictness = (1.0 - CONFIDENCE) / max(len(ordered), 1)
-    if not ordered or min(judged.p_value for judged in ordered) > strictness:
+    """What may be said of a ranking: whether shuffled labels would give some module as surprising a score."""
+    if not ordered or chance_of_any(ordered) > 1.0 - CONFIDENCE:
         return "none_better_than_chance"
     return "tie" if given.count(1) > 1 else "ranked"
 
 
-def _scorer(name: ScoreName, feature_map: FeatureMap) -> Score:
-    """A score as a function of statistics alone."""
+def chance_of_any(judged: Sequence[Judged]) -> float:
+    """How often the most surprising of all modules' scores under shuffled labels reaches the most surprising here.
 
-    def score(statistics: TaskStatistics) -> float:
-        return score_by_name(name, statistics, k_min=feature_map.k_min, k_max=feature_map.k_max)
+    Counted among the shuffles, so that modules that are alike do not count twice; where a module's shuffles were not
+    kept, the smallest p-value times the number of modules.
 
-    return score
+    Source:
+        Westfall, Young (1993), Resampling-Based Multiple Testing: the single-step maximum.
+    """
+    surprises = [one.surprise for one in judged if one.surprise is not None]
+    if len(surprises) < len(judged):
+        return min(1.0, len(judged) * min(one.p_value for one in judged))
+    count = min(len(surprise.shuffles) for surprise in surprises)
+    largest = np.max([surprise.shuffles[:count] for surprise in surprises], axis=0)
+    best = max(surprise.score for surprise in surprises)
+    return float(1 + np.count_nonzero(largest >= best - ROUNDING * max(1.0, abs(best)))) / (1 + count)

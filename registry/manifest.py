@@ -8,6 +8,7 @@ from pydantic import Field, FiniteFloat, model_validator
 from kernel_methods.kernels import Activation, Pooling, attainable_k_min
 from registry.architectures.contracts import TensorType
 from registry.architectures.specs import ArchitectureSpec
+from registry.dataset_sketch import DatasetSketch
 from registry.frozen import Frozen
 from registry.names import DigestField
 from registry.recipes import TrainingRecipe
@@ -85,13 +86,17 @@ class TrainedClass(Frozen):
 
 
 class TrainedTask(Frozen):
-    """What a module was trained on, and how much of it was known."""
+    """What a module was trained on, and how much of it was known; by `sketch` near-duplicates of its images are found.
+
+    It covers the training examples alone, as they were prepared.
+    """
 
     data: DigestField
     classes: Annotated[tuple[TrainedClass, ...], Field(min_length=1, max_length=10_000)]
     examples: Annotated[int, Field(ge=1)]
     labels_known: Annotated[int, Field(ge=0)]
     pairs_known: Annotated[int, Field(ge=0)]
+    sketch: DatasetSketch | None = None
 
 
 class Metric(Frozen):

@@ -1,11 +1,12 @@
 """What the rules need from outside: bytes, records, the time. `storage` provides it; tests hold it to contracts."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
 from registry.names import Digest, ModuleName, Selector
+from registry.outcome_records import How, Outcome
 from registry.records import (
     Alias,
     AliasMove,
@@ -22,6 +23,8 @@ from registry.records import (
     Progress,
     PublishedModule,
     Query,
+    Shortlist,
+    SteppingStone,
     Task,
     Verification,
 )
@@ -90,6 +93,19 @@ class ModuleRecords(Protocol):
     def newest(self, roles: Sequence[str]) -> tuple[PublishedModule, ...]:
         """The newest version, not yanked, of every module with one of these roles, by name."""
 
+    def shortlist(self, roles: Sequence[str], *, limit: int, newcomers: int) -> Shortlist:
+        """The newest version, not yanked, of at most `limit` modules with one of these roles.
+
+        Where there are more, those that stand best and, for at least `newcomers` of the places, the newest of those
+        that stand nowhere yet; without those that workers refused.
+        """
+
+    def stones(self, digests: Iterable[Digest]) -> dict[Digest, SteppingStone]:
+        """Of each of these modules that are here, what is needed to go down its chain."""
+
+    def of_digests(self, digests: Iterable[Digest]) -> dict[Digest, PublishedModule]:
+        """The oldest version with each of these bytes, where there is one."""
+
     def standing_on(self, digest: Digest) -> tuple[PublishedModule, ...]:
         """Versions whose `below` is this digest."""
 
@@ -153,6 +169,9 @@ class DatasetRecords(Protocol):
     def get(self, digest: Digest, *, owner: str | None) -> Dataset | None:
         """One dataset; an owner of None sees every one."""
 
+    def replace(self, dataset: Dataset) -> None:
+        """Record a dataset in place of the one with its digest, for all who hold that."""
+
     def list(self, *, owner: str | None, limit: int, cursor: str | None) -> Page[Dataset]:
         """Newest first."""
 
@@ -185,16 +204,34 @@ class JobRecords(Protocol):
     def submit(self, work: Work, *, owner: str, at: datetime) -> Job:
         """Queue work."""
 
+    def submit_all(self, every: Sequence[Work], *, owner: str, at: datetime) -> tuple[Job, ...]:
+        """Queue much work at once, in its order."""
+
     def get(self, job_id: int) -> Job | None:
         """One job."""
+
+    def those(self, job_ids: Sequence[int]) -> tuple[Job, ...]:
+        """Those of the jobs that are there, oldest first."""
+
+    def any_open(self, job_ids: Sequence[int]) -> bool:
+        """Whether one of the jobs is queued or running."""
 
     def list(self, *, kind: WorkKind | None, status: JobStatus | None, limit: int, cursor: str | None) -> Page[Job]:
         """Newest first."""
 
-    def claim(self, kinds: Sequence[WorkKind], *, worker: str, at: datetime, lease_expires_at: datetime) -> Job | None:
+    def claim(
+        self,
+        kinds: Sequence[WorkKind],
+        *,
+        worker: str,
+        at: datetime,
+        lease_expires_at: datetime,
+        among: Collection[int] | None = None,
+    ) -> Job | None:
         """Give the oldest free job (queued, or with a lease that ran out) to a worker, in one statement.
 
-        A job of the kind verify is given only where no other is free: whoever asks does not wait for it.
+        A job of the kind verify is given only where no other is free: whoever asks does not wait for it. `among` are
+        the only jobs that may be given; None allows all.
         """
 
     def renew(
@@ -245,6 +282,9 @@ class StatisticsRecords(Protocol):
     def of_module(self, module: Digest) -> tuple[KeptStatistics, ...]:
         """Everything kept for a module."""
 
+    def of_modules(self, modules: Iterable[Digest]) -> dict[Digest, tuple[KeptStatistics, ...]]:
+        """Everything kept for each of the modules; modules without any are left out."""
+
     def uses_blob(self, blob: Digest) -> bool:
         """Whether statistics are kept in these bytes."""
 
@@ -277,6 +317,22 @@ class QueryRecords(Protocol):
         """Forget every query about this dataset."""
 
 
+class OutcomeRecords(Protocol):
+    """What modules reached on the tasks of queries; they go with their query."""
+
+    def put(self, outcomes: Sequence[Outcome]) -> None:
+        """Record outcomes, each in place of the one of its query, module, metric and way."""
+
+    def of_query(self, query_id: str) -> tuple[Outcome, ...]:
+        """Every outcome of a query, by module, metric and way."""
+
+    def list(self, query_id: str, *, limit: int, cursor: str | None) -> Page[Outcome]:
+        """The same, a page at a time."""
+
+    def of_owner(self, owner: str | None, *, metric: str | None, how: How | None) -> tuple[Outcome, ...]:
+        """Outcomes of queries all of whose datasets this owner holds (None: of all), by one metric or way if named."""
+
+
 class ChangeRecords(Protocol):
     """The zoo's own history."""
 
@@ -301,6 +357,7 @@ class UnitOfWork(Protocol):
     jobs: JobRecords
     statistics: StatisticsRecords
     queries: QueryRecords
+    outcomes: OutcomeRecords
     changes: ChangeRecords
 
     def hold(self) -> None:

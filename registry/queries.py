@@ -2,15 +2,28 @@
 
 from collections.abc import Sequence
 
-from registry.answers import Answerer, Lost, StatisticsLostError, gather, parse_answer
+from registry.answers import Answerer, StatisticsLostError, parse_answer
+from registry.background import Background
 from registry.errors import JobFailedError, NotFoundError, NotScorableError
+from registry.findings import Lost, gather
 from registry.names import Digest
-from registry.plans import Plan, statistics_key
+from registry.plans import Plan, keys_brought
 from registry.ports import Begin, BlobStore, Clock, UnitOfWork
 from registry.query_jobs import jobs_for
 from registry.rankings import QueryState, Ranking
 from registry.records import STAFF, Job, JobStatus, Progress, Query, QueryStatus
-from registry.work import ScoreResult, ScoreWork, VerifyWork
+from registry.rounds import asked_again, goes_on, is_last, part_of, round_of, round_progress, with_cached
+from registry.set_answers import SetAnswerer
+from registry.set_plans import KIND as SETS
+from registry.set_plans import SetPlan
+from registry.set_queries import asked_again as sets_asked_again
+from registry.work import SCORE_HERE, ScoreResult, ScoreWork, VerifyWork
+
+JUDGING_SECONDS = 1.0
+"""Whoever asks about sets waits so long while they are judged, then hears that they are."""
+
+MOST_STEPS = 20
+"""A query makes at most so many steps while somebody waits; there are fewer rounds than that."""
 
 
 class QueryService:
@@ -19,7 +32,8 @@ class QueryService:
     def __init__(self, begin: Begin, blobs: BlobStore, clock: Clock) -> None:
         """Everything it needs from outside."""
         self._begin, self._clock = begin, clock
-        self._answers = Answerer(blobs)
+        self._answers, self._set_answers = Answerer(blobs), SetAnswerer(begin, blobs)
+        self._judging: Background[Query] = Background()
 
     def open(self, work: UnitOfWork, plan: Plan, *, owner: str) -> str:
         """The id of a question: one asked before that still holds, or a new one with jobs for what is missing.
@@ -29,15 +43,16 @@ class QueryService:
         known = work.queries.get(plan.query_id)
         if known is not None and known.status in (QueryStatus.DONE, QueryStatus.RUNNING):
             return known.id
-        kept = work.statistics.get([cell.key for cell in plan.cells])
-        cells = tuple(cell.model_copy(update={"cached": cell.key in kept}) for cell in plan.cells)
-        plan = plan.model_copy(update={"cells": cells})
+        if known is not None and plan.shortlist is not None:
+            plan = asked_again(Plan.model_validate_json(known.plan))
+        first = part_of(plan, 0)
+        kept = work.statistics.get([cell.key for cell in first.cells])
         query = Query(
             id=plan.query_id,
             kind=plan.kind,
             status=QueryStatus.RUNNING,
-            plan=plan.model_dump_json(),
-            jobs=jobs_for(work, plan, kept, owner=owner, at=self._clock()),
+            plan=with_cached(plan, kept).model_dump_json(),
+            jobs=jobs_for(work, first, kept, owner=owner, at=self._clock()),
             created_at=self._clock(),
         )
         if known is None:
@@ -50,46 +65,137 @@ class QueryService:
         """Whether a query still waits for workers; cheap enough to ask often. Raises NotFoundError."""
         with self._begin() as work:
             query = _query(work, query_id, owner)
-            return query.status is QueryStatus.RUNNING and _waits(_jobs(work, query))
+            if query.status is not QueryStatus.RUNNING or work.jobs.any_open(query.jobs):
+                return query.status is QueryStatus.RUNNING
+        return self._moved(query)[0].status is QueryStatus.RUNNING
 
     def state(self, query_id: str, *, owner: str | None) -> QueryState:
         """How far a query is, with its answer once there is one. Raises NotFoundError."""
         with self._begin() as work:
             query = _query(work, query_id, owner)
-            jobs = _jobs(work, query) if query.status is QueryStatus.RUNNING else []
+        query, jobs = self._moved(query)
         if query.status is not QueryStatus.RUNNING:
-            return _told(query, jobs)
-        if _waits(jobs):
-            return _told(query, jobs, partial=self._partial(query))
-        settled = self._settled(query, jobs)
-        return _told(settled, [])
+            return _told(query, _DONE)
+        if query.kind == SETS:
+            return _told(query, _sets_progress(jobs))
+        plan = Plan.model_validate_json(query.plan)
+        return _told(query, _progress(plan, jobs), partial=self._partial(plan))
+
+    def job_ended(self, job: Job) -> None:
+        """Judge what a job brought to rankings in rounds; whoever waited for it last goes on, with nobody asking."""
+        with self._begin() as work:
+            waiting = [query for query in work.queries.running() if job.id in query.jobs]
+            ready = {query.id for query in waiting if not work.jobs.any_open(query.jobs)}
+        for query in waiting:
+            plan = Plan.model_validate_json(query.plan)
+            if not is_last(plan) and query.id in ready:
+                self._moved(query)
+            elif not is_last(plan) and isinstance(job.work, ScoreWork):
+                self._judge_early(plan, job.work)
+
+    def _judge_early(self, plan: Plan, share: ScoreWork) -> None:
+        """Judge the modules of one work, as far as they are in the present round."""
+        chains = set(share.chains)
+        cells = tuple(cell for cell in plan.cells if goes_on(plan, cell) and cell.chain in chains)
+        few = plan.model_copy(update={"cells": cells})
+        with self._begin() as work:
+            findings = gather(work, few)
+        self._answers.remember(few, findings)
+
+    def _moved(self, query: Query) -> tuple[Query, tuple[Job, ...]]:
+        """The query as far as it comes without workers: a round that has ended opens the next, the last is answered.
+
+        Gives the query with the jobs that it waits for, or waited for.
+        """
+        jobs: tuple[Job, ...] = ()
+        for _ in range(MOST_STEPS):
+            with self._begin() as work:
+                jobs = work.jobs.those(query.jobs)
+            if query.status is not QueryStatus.RUNNING or _waits(jobs):
+                break
+            settled = self._settled_sets(query, jobs) if query.kind == SETS else self._settled(query, jobs)
+            if settled is None:
+                break
+            query = settled
+        return query, jobs
 
     def _settled(self, query: Query, jobs: Sequence[Job]) -> Query:
-        """The query with its answer, or the reason why there is none, written down."""
+        """The query in its next round, or with its answer, or the reason why there is none, written down."""
         plan = Plan.model_validate_json(query.plan)
         try:
             with self._begin() as work:
                 findings = gather(work, plan, lost=_lost(jobs))
+            further = None if is_last(plan) else self._answers.next_round(plan, findings)
+            if further is not None:
+                return self._next_round(query, further)
             answer = self._answers.answer(plan, findings)
         except StatisticsLostError as error:
             return self._begun_again(query, plan, error)
         except NotScorableError as error:
-            lost = next((job for job in jobs if job.status is not JobStatus.DONE), None)
-            code = error.code if lost is None else JobFailedError.code
-            reason = error.detail if lost is None else lost.error or f"job {lost.id} was cancelled"
-            return self._written(query, {"status": QueryStatus.FAILED, "error_code": code, "error": reason})
+            return self._failed(query, jobs, error)
         return self._written(query, {"status": QueryStatus.DONE, "answer": answer.model_dump_json()})
+
+    def _settled_sets(self, query: Query, jobs: Sequence[Job]) -> Query | None:
+        """The same for a question about sets; None while they are judged, which may take a while."""
+        return self._judging.make(query.id, lambda: self._judged_sets(query, jobs), seconds=JUDGING_SECONDS)
+
+    def _judged_sets(self, query: Query, jobs: Sequence[Job]) -> Query:
+        """The query with its answer, or the reason why there is none, or with a job that makes lost statistics."""
+        with self._begin() as work:
+            present = work.queries.get(query.id)
+        if present is None or present.status is not QueryStatus.RUNNING or present.jobs != query.jobs:
+            return present or query.model_copy(update={"status": QueryStatus.CANCELLED})
+        try:
+            answer = self._set_answers.answer(SetPlan.model_validate_json(query.plan), jobs)
+        except StatisticsLostError as error:
+            with self._begin() as work:
+                work.hold()
+                return sets_asked_again(work, query, jobs, lost=error.key, owner=STAFF, at=self._clock())
+        except NotScorableError as error:
+            return self._failed(query, jobs, error)
+        return self._written(query, {"status": QueryStatus.DONE, "answer": answer.model_dump_json()})
+
+    def _failed(self, query: Query, jobs: Sequence[Job], error: NotScorableError) -> Query:
+        """The query with the reason why there is no answer: that of a job that ended without, else the error."""
+        lost = next((job for job in jobs if job.status is not JobStatus.DONE), None)
+        code = error.code if lost is None else JobFailedError.code
+        reason = error.detail if lost is None else lost.error or f"job {lost.id} was cancelled"
+        return self._written(query, {"status": QueryStatus.FAILED, "error_code": code, "error": reason})
 
     def _begun_again(self, query: Query, plan: Plan, error: StatisticsLostError) -> Query:
         """The query with jobs that make lost statistics again."""
         with self._begin() as work:
             work.hold()
             work.statistics.remove(error.key)
-            kept = work.statistics.get([cell.key for cell in plan.cells])
-            jobs = jobs_for(work, plan, kept, owner=STAFF, at=self._clock())
-            query = query.model_copy(update={"jobs": jobs})
+            jobs: set[int] = set()
+            for number in range(round_of(plan) + 1):
+                part = part_of(plan, number)
+                kept = work.statistics.get([cell.key for cell in part.cells])
+                jobs |= set(jobs_for(work, part, kept, owner=STAFF, at=self._clock()))
+            query = query.model_copy(update={"jobs": tuple(sorted(jobs))})
             work.queries.replace(query)
         return query
+
+    def _next_round(self, query: Query, plan: Plan) -> Query:
+        """The query in the round that a plan is in; whoever was first to open it wins, and both would do the same."""
+        with self._begin() as work:
+            work.hold()
+            present = work.queries.get(query.id)
+            if present is None:
+                raise NotFoundError(f"there is no query {query.id!r} any more; ask the question again")
+            if present.status is not QueryStatus.RUNNING or present.plan != query.plan:
+                return present
+            part = part_of(plan, round_of(plan))
+            kept = work.statistics.get([cell.key for cell in part.cells])
+            jobs = jobs_for(work, part, kept, owner=STAFF, at=self._clock())
+            opened = present.model_copy(
+                update={
+                    "plan": with_cached(plan, kept).model_dump_json(),
+                    "jobs": tuple(sorted({*present.jobs, *jobs})),
+                }
+            )
+            work.queries.replace(opened)
+        return opened
 
     def _written(self, query: Query, update: dict[str, str]) -> Query:
         """Store how a running query ended; whoever was first with it wins, and both would say the same."""
@@ -102,9 +208,8 @@ class QueryService:
             work.queries.replace(ended)
         return ended
 
-    def _partial(self, query: Query) -> Ranking | None:
+    def _partial(self, plan: Plan) -> Ranking | None:
         """The ranking of what is known so far; None for a map, or before anything is known."""
-        plan = Plan.model_validate_json(query.plan)
         if plan.kind != "ranking":
             return None
         try:
@@ -126,15 +231,20 @@ class QueryService:
                 query = query.model_copy(update={"status": QueryStatus.CANCELLED})
                 work.queries.replace(query)
                 shared = {job for other in work.queries.running() for job in other.jobs}
-                for job in _jobs(work, query):
-                    if job.id not in shared and not isinstance(job.work, VerifyWork):
+                for job in work.jobs.those(query.jobs):
+                    if not (job.status.ended or job.id in shared or isinstance(job.work, VerifyWork)):
                         cancel_job(work, job.id, clock=self._clock)
-        return _told(query, [])
+        return _told(query, _DONE)
 
 
 def cancel_job(work: UnitOfWork, job: int, *, clock: Clock) -> None:
     """End a job whoever holds it; one that has ended stays as it is."""
     work.jobs.end(job, attempt=None, status=JobStatus.CANCELLED, result=None, error=None, at=clock())
+
+
+def jobs_of_query(work: UnitOfWork, query_id: str, *, owner: str | None) -> tuple[int, ...]:
+    """The jobs that a query of this asker waits for. Raises NotFoundError."""
+    return _query(work, query_id, owner).jobs
 
 
 def _query(work: UnitOfWork, query_id: str, owner: str | None) -> Query:
@@ -145,10 +255,6 @@ def _query(work: UnitOfWork, query_id: str, owner: str | None) -> Query:
         if all(work.datasets.get(dataset, owner=owner) is not None for dataset in datasets):
             return query
     raise NotFoundError(f"there is no query {query_id[:200]!r}; ask with POST /transferability")
-
-
-def _jobs(work: UnitOfWork, query: Query) -> list[Job]:
-    return [job for job in (work.jobs.get(job_id) for job_id in query.jobs) if job is not None]
 
 
 def _waits(jobs: Sequence[Job]) -> bool:
@@ -175,16 +281,20 @@ def _never_brought(job: Job, share: ScoreWork, why: str) -> dict[Digest, str]:
     failures = dict.fromkeys(chains, why)
     if isinstance(job.result, ScoreResult):
         failures = {failure.module: failure.reason for failure in job.result.failures}
-    return {statistics_key(chain, share): failures[module] for module, chain in chains.items() if module in failures}
+    told = {module: chain for module, chain in chains.items() if module in failures}
+    return {key(chain): failures[module] for key in keys_brought(share) for module, chain in told.items()}
 
 
-def _told(query: Query, jobs: Sequence[Job], *, partial: Ranking | None = None) -> QueryState:
+_DONE = Progress(stage="", done=1, total=1)
+
+
+def _told(query: Query, progress: Progress, *, partial: Ranking | None = None) -> QueryState:
     """What the asker is told."""
     return QueryState(
         id=query.id,
         kind=query.kind,
         status=query.status,
-        progress=_progress(jobs, running=query.status is QueryStatus.RUNNING),
+        progress=progress,
         answer=parse_answer(query.kind, query.answer) if query.answer else None,
         partial=partial,
         error=query.error,
@@ -193,10 +303,29 @@ def _told(query: Query, jobs: Sequence[Job], *, partial: Ranking | None = None) 
     )
 
 
-def _progress(jobs: Sequence[Job], *, running: bool) -> Progress:
-    """All jobs' progress as one: a job that has not begun counts one step."""
-    if not running:
-        return Progress(stage="", done=1, total=1)
+def _waited_for(jobs: Sequence[Job]) -> str:
+    """Who is to do what no one does yet."""
+    kinds = {job.work.kind for job in jobs if not job.status.ended}
+    return "waiting for whoever holds the images" if kinds == {SCORE_HERE} else "waiting for a worker"
+
+
+def _progress(plan: Plan, jobs: Sequence[Job]) -> Progress:
+    """All jobs' progress as one: a job that has not begun counts one step; in rounds, all forward passes count."""
+    stage = "scoring" if any(job.status is JobStatus.RUNNING for job in jobs) else _waited_for(jobs)
+    if plan.slices:
+        return round_progress(plan, jobs, stage=stage)
+    return _summed(jobs, stage=stage)
+
+
+def _sets_progress(jobs: Sequence[Job]) -> Progress:
+    """How far a question about sets is; once the statistics are there, they are judged."""
+    if not _waits(jobs):
+        return _summed(jobs, stage="judging")
+    running = any(job.status is JobStatus.RUNNING for job in jobs)
+    return _summed(jobs, stage="scoring" if running else _waited_for(jobs))
+
+
+def _summed(jobs: Sequence[Job], *, stage: str) -> Progress:
+    """The progress of all jobs as one."""
     done = sum(max(job.progress.total, 1) if job.status.ended else job.progress.done for job in jobs)
-    stage = "scoring" if any(job.status is JobStatus.RUNNING for job in jobs) else "waiting for a worker"
     return Progress(stage=stage, done=done, total=sum(max(job.progress.total, 1) for job in jobs))

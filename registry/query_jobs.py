@@ -4,11 +4,11 @@ from collections.abc import Collection
 from datetime import datetime
 
 from registry.names import Digest
-from registry.plans import Plan, missing_work, statistics_key
+from registry.plans import Plan, keys_brought, missing_work
 from registry.ports import UnitOfWork
 from registry.records import Job
 from registry.verification import look_at
-from registry.work import ScoreWork
+from registry.work import ScoreHereWork, ScoreWork
 
 
 def jobs_for(work: UnitOfWork, plan: Plan, kept: Collection[Digest], *, owner: str, at: datetime) -> tuple[int, ...]:
@@ -25,7 +25,7 @@ def jobs_for(work: UnitOfWork, plan: Plan, kept: Collection[Digest], *, owner: s
     coming = _coming(work)
     missing = missing_work(plan, {*kept, *coming, *barred})
     jobs = [coming[cell.key] for cell in cells if cell.key in coming and cell.key not in kept]
-    jobs += [work.jobs.submit(_looking(share, unverified), owner=owner, at=at) for share in missing]
+    jobs += work.jobs.submit_all([_looking(share, unverified) for share in missing], owner=owner, at=at)
     looked_at = {digest for job in jobs if isinstance(job.work, ScoreWork) for digest in job.work.verify}
     jobs += [look_at(work, digest, at=at) for digest in sorted(unverified - looked_at)]
     return tuple(sorted({job.id for job in jobs}))
@@ -33,15 +33,17 @@ def jobs_for(work: UnitOfWork, plan: Plan, kept: Collection[Digest], *, owner: s
 
 def _coming(work: UnitOfWork) -> dict[Digest, Job]:
     """The open job that is to bring statistics, by their key."""
-    return {
-        statistics_key(chain, job.work): job
-        for job in work.jobs.open()
-        if isinstance(job.work, ScoreWork)
-        for chain in job.work.chains
-    }
+    coming: dict[Digest, Job] = {}
+    for job in work.jobs.open():
+        if isinstance(job.work, ScoreWork):
+            for key_of in keys_brought(job.work):
+                coming |= {key_of(chain): job for chain in job.work.chains}
+    return coming
 
 
 def _looking(share: ScoreWork, unverified: Collection[Digest]) -> ScoreWork:
-    """Work that looks at those of its modules first that no worker has looked at."""
+    """Work that looks at those of its modules first that no worker has looked at; work at home looks at none."""
+    if isinstance(share, ScoreHereWork):
+        return share
     parts = {digest for chain in share.chains for digest in chain}
-    return share.model_copy(update={"verify": tuple(sorted(parts & set(unverified)))})
+    return share.model_copy(update={"verify": tuple(sorted(part for part in parts if part in unverified))})

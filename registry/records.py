@@ -6,7 +6,8 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import Field
 
-from kernel_methods.kernels import ScoreName
+from kernel_methods.kernels import RankerName
+from registry.dataset_sketch import DatasetSketch
 from registry.frozen import Frozen
 from registry.manifest import ModuleManifest, Role
 from registry.names import Digest, DigestField
@@ -71,6 +72,22 @@ class PublishedModule(ModuleManifest):
     def ref(self) -> str:
         """The immutable reference ``namespace/name@version``."""
         return f"{self.namespace}/{self.name}@{self.version}"
+
+
+class SteppingStone(Frozen):
+    """As much of a version as is needed to tell how images reach it."""
+
+    ref: str
+    digest: DigestField
+    role: Role
+    below: DigestField | None
+
+
+class Shortlist(Frozen):
+    """Modules that may be candidates, and how many there are in all."""
+
+    in_zoo: int
+    modules: tuple[SteppingStone, ...]
 
 
 class VersionSummary(Frozen):
@@ -200,7 +217,11 @@ class LeftOut(Frozen):
 
 
 class Dataset(Frozen):
-    """Labelled images as they were uploaded. `counts` goes with `classes`; shapes are (h, w, c) in pixels."""
+    """Labelled images as they were uploaded. `counts` goes with `classes`; shapes are (h, w, c) in pixels.
+
+    By its `sketch` near-duplicates are found; lists leave it out. One that is not `held` was only stated: its bytes
+    stay at home, and what it says of itself was not checked.
+    """
 
     digest: DigestField
     format: Literal["zip", "parquet", "npz", "safetensors"]
@@ -212,6 +233,8 @@ class Dataset(Frozen):
     same_shape: bool
     left_out: tuple[LeftOut, ...] = ()
     left_out_count: int = 0
+    sketch: DatasetSketch | None = None
+    held: bool = True
     created_at: datetime
 
 
@@ -283,9 +306,11 @@ class Job(Frozen):
 class KeptStatistics(Frozen):
     """Where the statistics of one module on some labels of a dataset are kept: a blob of packed shards.
 
-    A module that cannot be scored on this data has no blob, and `failure` says why.
+    A module that cannot be scored on this data has no blob, and `failure` says why. Statistics of several modules side
+    by side have their own key in place of a module.
 
-    `scores` are those of the labels as they are, unmerged; the static ranker averages them over other data.
+    `scores` are those of the labels as they are, unmerged; the static ranker averages them over other data. They rest
+    on so many `examples`; 0 is said where nobody counted.
     """
 
     key: DigestField
@@ -294,7 +319,8 @@ class KeptStatistics(Frozen):
     labels: tuple[str, ...]
     blob: DigestField | None
     milliseconds: float
-    scores: dict[ScoreName, float]
+    examples: int = 0
+    scores: dict[RankerName, float]
     failure: str | None = None
 
 
@@ -311,7 +337,7 @@ class Query(Frozen):
     """One question asked of the zoo; the id is made from the question and the zoo's serial."""
 
     id: str
-    kind: Literal["ranking", "reusability", "map"]
+    kind: Literal["ranking", "reusability", "map", "sets"]
     status: QueryStatus
     plan: str
     jobs: tuple[int, ...] = ()

@@ -25,6 +25,11 @@ class Scorable:
     chain: tuple[Digest, ...]
     refusal: str | None = None
 
+    @property
+    def ref(self) -> str:
+        """The module's immutable reference."""
+        return self.module.ref
+
 
 def as_scorable(work: UnitOfWork, module: PublishedModule) -> Scorable:
     """A module with the chain below it. Raises NotScorableError."""
@@ -71,35 +76,10 @@ def named_scorables(work: UnitOfWork, refs: Sequence[str]) -> list[Scorable]:
     return sorted(found.values(), key=lambda each: (each.module.namespace, each.module.name))
 
 
-def sources_of(work: UnitOfWork, tasks: Sequence[Task]) -> list[Scorable]:
-    """For each task the newest, deepest module trained on it. Raises NotScorableError with a fault for each without."""
-    modules = work.modules.newest(SCORED_ROLES)
-    found, faults = [], []
-    for index, task in enumerate(tasks):
-        trained = [as_scorable(work, module) for module in modules if trained_on(module, task)]
-        sound = [scorable for scorable in trained if scorable.refusal is None]
-        if sound:
-            found.append(max(sound, key=_depth_and_age))
-        else:
-            why = next((scorable.refusal for scorable in trained), None)
-            detail = why or f"no module in the zoo was trained on {task.id}"
-            faults.append(Fault(f"/tasks/{index}", detail, "no_source"))
-    if faults:
-        raise NotScorableError(
-            f"{len(faults)} tasks have no module of their own: {faults[0].detail}; train one with POST /jobs",
-            faults=faults,
-        )
-    return found
-
-
 def with_sources(work: UnitOfWork, tasks: Sequence[Task]) -> list[Task]:
     """Those of the tasks that a module was trained on which can be scored, and which no worker has refused."""
     scorables = [scorable for scorable in every_scorable(work) if scorable.refusal is None]
     return [task for task in tasks if any(trained_on(scorable.module, task) for scorable in scorables)]
-
-
-def _depth_and_age(scorable: Scorable) -> tuple[int, float, str]:
-    return len(scorable.chain), scorable.module.published_at.timestamp(), scorable.module.ref
 
 
 def trained_on(module: PublishedModule, task: Task) -> bool:

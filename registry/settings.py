@@ -55,6 +55,10 @@ class Settings(BaseSettings):
     image_limit_pixels: Count = Field(default=50_000_000, description="largest single image, height times width")
     features_limit: Count = Field(default=2048, description="widest feature map that is scored")
     examples: Count = Field(default=2000, description="examples a score uses when the query does not say")
+    shortlist: Count = Field(default=2000, description="modules a ranking looks at when the query names none")
+    halving_from: Count = Field(
+        default=48, description="a ranking of more modules goes in rounds, see decision 0016; a high number: never"
+    )
     json_limit_bytes: Bytes = Field(default=MEBIBYTE, description="largest JSON body")
 
     @field_validator("home")

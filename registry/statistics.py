@@ -1,5 +1,7 @@
 """Statistics that workers bring: checked, scored once for the static ranker, and kept under their key."""
 
+from collections.abc import Collection, Sequence
+
 from kernel_methods.evidence import Evidence
 from kernel_methods.kernels import pooled_features
 from kernel_methods.packing import LONGEST_HEADER_BYTES
@@ -8,11 +10,12 @@ from registry.blobs import BlobKeeper
 from registry.errors import ConflictError, InvalidInputError
 from registry.judging import usual_scores
 from registry.manifest import FeatureMap
+from registry.measured_panel import check_asked, most_bytes_beside
 from registry.names import Digest
-from registry.plans import statistics_key
+from registry.plans import keys_brought, statistics_key
 from registry.ports import Begin, BlobStore, UnitOfWork
 from registry.records import KeptStatistics, PublishedModule
-from registry.work import ModuleFailure, ModuleStatistics, ModuleVerdict, ScoreResult, ScoreWork
+from registry.work import ModuleFailure, ModuleStatistics, ModuleVerdict, ScoreHereWork, ScoreResult, ScoreWork
 
 
 class StatisticsService:
@@ -41,9 +44,12 @@ class StatisticsService:
                 f"{len(result.statistics)} statistics and {len(result.failures)} failures were brought for "
                 f"{len(chains)} modules; bring one of the two for each module that the work names"
             )
-        barred = _check_verdicts(share, result)
+        scored = {statistics.module for statistics in result.statistics}
+        barred = check_verdicts(share, result.verdicts, scored=scored)
         told = {module: chain for module, chain in chains.items() if barred.isdisjoint(chain)}
-        return tuple(self._checked(share, chain, brought[module]) for module, chain in told.items())
+        checked = [(chain, self._checked(share, chain, brought[module])) for module, chain in told.items()]
+        keys = keys_brought(share)
+        return tuple(kept.model_copy(update={"key": key(chain)}) for chain, kept in checked for key in keys)
 
     def record(self, work: UnitOfWork, share: ScoreWork, kept: tuple[KeptStatistics, ...]) -> None:
         """Record checked statistics. Raises ConflictError when their dataset was deleted meanwhile."""
@@ -77,10 +83,15 @@ class StatisticsService:
             return kept.model_copy(update={"failure": made.reason})
         module, feature_map = self._module(chain[-1])
         features = pooled_features(module.gives.shape, feature_map.pooling)
-        evidence = self._read(made.blob, limit_bytes=largest_bytes(share, features=features))
-        _check_shape(evidence, features=features, share=share)
-        scores = usual_scores(evidence, feature_map)
-        return kept.model_copy(update={"blob": made.blob, "milliseconds": made.milliseconds, "scores": scores})
+        evidence = read_evidence(self._blobs, made.blob, limit_bytes=largest_bytes(share, features=features))
+        check_shape(evidence, features=features, share=share)
+        if evidence.beside is not None:
+            check_asked(evidence.beside, share, source_labels=self._source_labels(share.heads.get(made.module)))
+        noisy = isinstance(share, ScoreHereWork) and share.noise is not None
+        scores = {} if noisy else usual_scores(evidence, feature_map)
+        examples = sum(shard.examples for shard in evidence.shards)
+        brought = {"blob": made.blob, "milliseconds": made.milliseconds, "examples": examples, "scores": scores}
+        return kept.model_copy(update=brought)
 
     def _module(self, digest: Digest) -> tuple[PublishedModule, FeatureMap]:
         with self._begin() as work:
@@ -91,23 +102,35 @@ class StatisticsService:
             raise InvalidInputError(f"{found[0].ref} has no feature map, so it has no statistics")
         return found[0], found[0].feature_map
 
-    def _read(self, blob: Digest, *, limit_bytes: int) -> Evidence:
-        """What a blob holds; one that is too large is not read at all. Raises InvalidInputError, NotFoundError."""
-        size = self._blobs.info(blob).size_bytes
-        if size > limit_bytes:
-            raise InvalidInputError(
-                f"{blob} does not hold statistics: it has {size} bytes, "
-                f"those of this module and task have at most {limit_bytes}"
-            )
-        data = self._blobs.get(blob)
-        try:
-            return Evidence.from_bytes(data, limit_bytes=limit_bytes)
-        except ValueError as error:
-            raise InvalidInputError(f"{blob} does not hold statistics: {error}") from error
+    def _source_labels(self, head: Digest | None) -> int | None:
+        """How many labels a source head has; None without one. Raises ConflictError where it was deleted meanwhile."""
+        if head is None:
+            return None
+        with self._begin() as work:
+            found = work.modules.by_digest(head)
+        if not found:
+            raise ConflictError(f"the source head {head} was deleted meanwhile")
+        return len(found[0].labels or ())
+
+
+def read_evidence(blobs: BlobStore, blob: Digest, *, limit_bytes: int) -> Evidence:
+    """What a blob holds; one that is too large is not read at all. Raises InvalidInputError, NotFoundError."""
+    size = blobs.info(blob).size_bytes
+    if size > limit_bytes:
+        raise InvalidInputError(
+            f"{blob} does not hold statistics: it has {size} bytes, "
+            f"those of this module and task have at most {limit_bytes}"
+        )
+    data = blobs.get(blob)
+    try:
+        return Evidence.from_bytes(data, limit_bytes=limit_bytes)
+    except ValueError as error:
+        raise InvalidInputError(f"{blob} does not hold statistics: {error}") from error
 
 
 def largest_bytes(share: ScoreWork, *, features: int) -> int:
-    """The most bytes that one module's statistics on a task can have: every shard, and as many shuffles as are kept.
+    """The most bytes that one module's statistics on a task can have: every shard, as many shuffles as are kept, and
+    what is asked for beside them.
 
     Args:
         share: its task's classes and its shards count.
@@ -115,28 +138,33 @@ def largest_bytes(share: ScoreWork, *, features: int) -> int:
     """
     classes = len(share.task.classes)
     of_shard = 2 * classes + classes * features + features * (features + 1) // 2
-    of_shuffle = classes * classes + classes
+    of_shuffle = classes * (features + 1)
     shuffles = shuffle_count(classes=classes, dimensions=features)
-    return 8 + LONGEST_HEADER_BYTES + 8 * (share.shards * of_shard + shuffles * of_shuffle)
+    usual = 8 + LONGEST_HEADER_BYTES + 8 * (share.shards * of_shard + shuffles * of_shuffle)
+    return usual + most_bytes_beside(share, features=features)
 
 
-def _check_verdicts(share: ScoreWork, result: ScoreResult) -> set[Digest]:
+def check_verdicts(share: ScoreWork, brought: Sequence[ModuleVerdict], *, scored: Collection[Digest]) -> set[Digest]:
     """The modules that the work asks to verify and that no verdict allows.
+
+    Args:
+        share: the work.
+        brought: verdicts that came of it.
+        scored: modules of which statistics came.
 
     Raises:
         InvalidInputError: a verdict was not asked for, or is not the only one on its module, or statistics are of a
             module that is not allowed, or stands on one.
     """
-    verdicts: dict[Digest, ModuleVerdict] = {verdict.module: verdict for verdict in result.verdicts}
+    verdicts: dict[Digest, ModuleVerdict] = {verdict.module: verdict for verdict in brought}
     asked = set(share.verify)
-    if not verdicts.keys() <= asked or len(verdicts) < len(result.verdicts):
+    if not verdicts.keys() <= asked or len(verdicts) < len(brought):
         raise InvalidInputError(
-            f"{len(result.verdicts)} verdicts were brought, but the work asks for none on other modules than "
+            f"{len(brought)} verdicts were brought, but the work asks for none on other modules than "
             f"{sorted(asked)}, and for one on each"
         )
     refused = {module for module, verdict in verdicts.items() if verdict.refused is not None}
     barred = refused | (asked - verdicts.keys())
-    scored = {statistics.module for statistics in result.statistics}
     for chain in share.chains:
         if chain[-1] in scored and not barred.isdisjoint(chain):
             wrong = next(module for module in chain if module in barred)
@@ -146,7 +174,7 @@ def _check_verdicts(share: ScoreWork, result: ScoreResult) -> set[Digest]:
     return barred
 
 
-def _check_shape(evidence: Evidence, *, features: int, share: ScoreWork) -> None:
+def check_shape(evidence: Evidence, *, features: int, share: ScoreWork) -> None:
     """Raises InvalidInputError unless every shard has the task's classes and the module's features."""
     classes = len(share.task.classes)
     for shard in evidence.shards:

@@ -1,11 +1,12 @@
 """What a worker can be asked to do, and what it brings back: plain data that travels over HTTP."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from registry.frozen import Frozen
 from registry.names import DigestField
+from registry.noise import SharedNoise
 from registry.recipes import TaskSpec, TrainingRecipe
 
 
@@ -17,12 +18,22 @@ class TrainWork(Frozen):
     recipe: TrainingRecipe
 
 
+Beside = Literal["class_moments", "knn", "linear_probe", "source_head"]
+"""What a worker measures beside statistics where a question asks for it."""
+
+OF_EXAMPLES: frozenset[Beside] = frozenset({"knn", "linear_probe", "source_head"})
+"""What needs the examples, so that it is measured on the task's own classes."""
+
+
 class ScoreWork(Frozen):
     """Run chains of modules over a task's images and bring back each wanted module's statistics.
 
     A chain is the digests from the input module up to the module that is scored; chains of one work begin
-    with the same input module, so shared prefixes run once. Examples are drawn by `seed` and dealt into `shards`.
+    with the same input module, so shared prefixes run once. Examples are drawn by `seed`, in an order of which every
+    beginning holds each class by its share; those from `start` up to `examples` are dealt into `shards`.
     `verify` names those modules of the chains that no worker has built and run yet: they are verified first.
+    `beside` is measured too; `groups` are the classes for that, each some of the task's labels by their place, and
+    `heads` has the source head of those scored modules that have one. A worker that cannot measure it leaves it out.
     """
 
     kind: Literal["score"] = "score"
@@ -31,7 +42,72 @@ class ScoreWork(Frozen):
     examples: Annotated[int, Field(ge=4)]
     shards: Annotated[int, Field(ge=2, le=64)] = 10
     seed: Annotated[int, Field(ge=0)] = 0
+    start: Annotated[int, Field(ge=0)] = 0
     verify: tuple[DigestField, ...] = ()
+    beside: tuple[Beside, ...] = ()
+    groups: tuple[tuple[Annotated[int, Field(ge=0)], ...], ...] = ()
+    heads: dict[DigestField, DigestField] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_beside(self) -> Self:
+        if self.beside != tuple(sorted(set(self.beside))):
+            raise ValueError(f"`beside` must be sorted and name nothing twice, got {self.beside}")
+        if self.heads and ("source_head" not in self.beside or not self.heads.keys() <= {c[-1] for c in self.chains}):
+            raise ValueError("`heads` are of scored modules, and come with 'source_head' in `beside`")
+        named = sorted(label for group in self.groups for label in group)
+        every = list(range(len(self.task.classes))) if OF_EXAMPLES & set(self.beside) else []
+        if named != every or not all(self.groups):
+            raise ValueError(f"`groups` must name each of {len(every)} labels once, got {self.groups[:20]}")
+        return self
+
+
+class ScoreHereWork(ScoreWork):
+    """The same for data that stays at home: done by whoever asked and holds the bytes, never by the zoo's workers.
+
+    It verifies nothing: on modules the zoo trusts only workers of its own. With `noise`, statistics are sent with it.
+    """
+
+    kind: Literal["score-here"] = "score-here"  # type: ignore[assignment]  # what tells it from its parent
+    verify: Annotated[tuple[DigestField, ...], Field(max_length=0)] = ()
+    noise: SharedNoise | None = None
+
+    @model_validator(mode="after")
+    def _check_noise(self) -> Self:
+        if self.noise is not None and self.beside:
+            raise ValueError(f"noise does not hide what is measured beside statistics, so leave out {self.beside}")
+        return self
+
+
+MOST_JOINED = 8
+"""At most so many modules stand side by side."""
+
+
+class JointWork(Frozen):
+    """Run chains over the same images and bring back the statistics of their last modules side by side.
+
+    They may begin with different input modules. Examples are drawn, dealt into shards and shuffled, and modules
+    verified, as for `ScoreWork`. See `kernel_methods.joint` for what stands where.
+    """
+
+    kind: Literal["joint"] = "joint"
+    task: TaskSpec
+    chains: Annotated[tuple[tuple[DigestField, ...], ...], Field(min_length=2, max_length=MOST_JOINED)]
+    examples: Annotated[int, Field(ge=4)]
+    shards: Annotated[int, Field(ge=2, le=64)] = 10
+    seed: Annotated[int, Field(ge=0)] = 0
+    verify: tuple[DigestField, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_chains(self) -> Self:
+        if not all(self.chains) or len({chain[-1] for chain in self.chains}) < len(self.chains):
+            raise ValueError("every chain needs a module, and no module is wanted twice")
+        return self
+
+    @property
+    def apart(self) -> ScoreWork:
+        """The same modules on the same examples, each by itself."""
+        shared = {name: getattr(self, name) for name in type(self).model_fields if name != "kind"}
+        return ScoreWork.model_validate(shared)
 
 
 class PredictWork(Frozen):
@@ -49,8 +125,11 @@ class VerifyWork(Frozen):
     module: DigestField
 
 
-Work = Annotated[TrainWork | ScoreWork | PredictWork | VerifyWork, Field(discriminator="kind")]
-WorkKind = Literal["train", "score", "predict", "verify"]
+Work = Annotated[
+    TrainWork | ScoreWork | ScoreHereWork | JointWork | PredictWork | VerifyWork, Field(discriminator="kind")
+]
+WorkKind = Literal["train", "score", "score-here", "joint", "predict", "verify"]
+SCORE_HERE: WorkKind = "score-here"
 LONGEST_REASON = 2000
 
 
@@ -108,6 +187,26 @@ class ScoreResult(Frozen):
     verdicts: tuple[ModuleVerdict, ...] = ()
 
 
+class JointResult(Frozen):
+    """What joint scoring brings back: the modules that ran, in the order of the work, and their joint statistics.
+
+    Statistics need two modules; with fewer there are none. Failures and verdicts are as in `ScoreResult`.
+    """
+
+    kind: Literal["joint"] = "joint"
+    modules: tuple[DigestField, ...] = ()
+    blob: DigestField | None = None
+    milliseconds: Annotated[float, Field(ge=0)] = 0.0
+    failures: tuple[ModuleFailure, ...] = ()
+    verdicts: tuple[ModuleVerdict, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_blob(self) -> Self:
+        if (self.blob is None) != (len(self.modules) < 2):
+            raise ValueError(f"statistics come with two modules or more, and with these always; got {self.modules}")
+        return self
+
+
 class Prediction(Frozen):
     """The most probable label of one image, and the probability of each."""
 
@@ -131,4 +230,6 @@ class VerifyResult(Frozen):
     verdict: ModuleVerdict
 
 
-JobResult = Annotated[TrainResult | ScoreResult | PredictResult | VerifyResult, Field(discriminator="kind")]
+JobResult = Annotated[
+    TrainResult | ScoreResult | JointResult | PredictResult | VerifyResult, Field(discriminator="kind")
+]

@@ -7,11 +7,15 @@ from typing import Self
 from registry.blobs import BlobKeeper
 from registry.datasets import DatasetService
 from registry.jobs import JobService, Makers
+from registry.joint_statistics import JointStatisticsService
+from registry.label_relations import LabelRelationService
 from registry.modules import ModuleService
+from registry.outcomes import OutcomeService
 from registry.pipelines import PipelineService
 from registry.ports import Begin, BlobStore, Clock
 from registry.queries import QueryService
 from registry.reusability import ReusabilityService
+from registry.sets import SetService
 from registry.settings import Settings
 from registry.statistics import StatisticsService
 from registry.tasks import TaskService
@@ -30,7 +34,10 @@ class Zoo:
     pipelines: PipelineService
     jobs: JobService
     reusability: ReusabilityService
+    sets: SetService
     queries: QueryService
+    outcomes: OutcomeService
+    labels: LabelRelationService
     check_ready: Callable[[], None]
     close: Callable[[], None]
 
@@ -51,7 +58,8 @@ class Zoo:
         tasks = TaskService(begin, clock)
         pipelines = PipelineService(begin, blobs, clock)
         queries = QueryService(begin, blobs, clock)
-        makers = Makers(modules, pipelines, StatisticsService(begin, blobs, keeper), keeper)
+        joint = JointStatisticsService(begin, blobs, keeper)
+        makers = Makers(modules, pipelines, StatisticsService(begin, blobs, keeper), keeper, queries, joint)
         return cls(
             settings=settings,
             blobs=blobs,
@@ -62,7 +70,10 @@ class Zoo:
             pipelines=pipelines,
             jobs=JobService(begin, clock, settings, makers),
             reusability=ReusabilityService(begin, settings, tasks, queries),
+            sets=SetService(begin, clock, settings, tasks, queries),
             queries=queries,
+            labels=LabelRelationService(begin, tasks),
+            outcomes=OutcomeService(begin, clock, queries),
             check_ready=check_ready,
             close=close,
         )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     BigInteger,
     DateTime,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -56,7 +57,7 @@ class Table(DeclarativeBase):
     """What all tables share: how names, numbers and times are kept."""
 
     metadata = MetaData(naming_convention=NAMES)
-    type_annotation_map = {str: Text(), int: BIG, datetime: UtcTime()}  # noqa: RUF012 - declarative configuration
+    type_annotation_map = {str: Text(), int: BIG, float: Double(), datetime: UtcTime()}  # noqa: RUF012 - declarative
 
 
 class ModuleRow(Table):
@@ -76,7 +77,11 @@ class VersionRow(Table):
     """One published version, and what it is searched by. `record` is all of it but `yanked` and `verification`."""
 
     __tablename__ = "versions"
-    __table_args__ = (UniqueConstraint("module_id", "version"), UniqueConstraint("module_id", "digest"))
+    __table_args__ = (
+        UniqueConstraint("module_id", "version"),
+        UniqueConstraint("module_id", "digest"),
+        Index("ix_versions_by_age", "published_at", "module_id", "version", "role", "digest"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     module_id: Mapped[int] = mapped_column(ForeignKey("modules.id"))
@@ -232,6 +237,17 @@ class StatisticsRow(Table):
     record: Mapped[str]
 
 
+class StandingRow(Table):
+    """What is known of a module's bytes from all data they were scored on: the shortlist of a large zoo."""
+
+    __tablename__ = "module_standings"
+    __table_args__ = (Index(None, "standing", "module"),)
+
+    module: Mapped[str] = mapped_column(primary_key=True)
+    standing: Mapped[float]
+    data_count: Mapped[int]
+
+
 class QueryRow(Table):
     """One question and its answer."""
 
@@ -251,6 +267,19 @@ class QueryDataRow(Table):
 
     query_id: Mapped[str] = mapped_column(ForeignKey("queries.id", ondelete="CASCADE"), primary_key=True)
     data: Mapped[str] = mapped_column(primary_key=True, index=True)
+
+
+class OutcomeRow(Table):
+    """What a module reached on the task of a query."""
+
+    __tablename__ = "outcomes"
+    __table_args__ = (Index(None, "metric", "how"),)
+
+    query_id: Mapped[str] = mapped_column(ForeignKey("queries.id", ondelete="CASCADE"), primary_key=True)
+    module: Mapped[str] = mapped_column(primary_key=True)
+    metric: Mapped[str] = mapped_column(primary_key=True)
+    how: Mapped[str] = mapped_column(primary_key=True)
+    record: Mapped[str]
 
 
 class ChangeRow(Table):

@@ -1,6 +1,6 @@
 """One transaction: reads that never wait, and writes that take the lock they need."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar, TypeVarTuple
 
@@ -53,6 +53,14 @@ class Transaction:
         """Carry out a change, or a query that locks its rows; gives the rows it returns."""
         self.lock()
         return self.rows(statement)
+
+    def added(
+        self, statement: TypedReturnsRows[*Columns], rows: Sequence[Mapping[str, object]]
+    ) -> Sequence[Row[*Columns]]:
+        """Carry out an insert for many rows at once, each by its columns' names; gives what is returned, unordered."""
+        self.lock()
+        with translated():
+            return self._session.execute(statement, rows, execution_options=OWN_ROWS_ARE_STALE).all()
 
     def insert(self, table: type[Table]) -> sqlite.Insert | postgresql.Insert:
         """An insert that may say what happens on a conflict."""

@@ -12,6 +12,7 @@ from registry.ports import (
     DatasetRecords,
     JobRecords,
     ModuleRecords,
+    OutcomeRecords,
     PipelineRecords,
     QueryRecords,
     StatisticsRecords,
@@ -23,6 +24,7 @@ from storage.records.changes import SqlChangeRecords
 from storage.records.datasets import SqlDatasetRecords
 from storage.records.jobs import SqlJobRecords
 from storage.records.modules import SqlModuleRecords
+from storage.records.outcomes import SqlOutcomeRecords
 from storage.records.pipelines import SqlPipelineRecords
 from storage.records.queries import SqlQueryRecords
 from storage.records.statistics import SqlStatisticsRecords
@@ -50,6 +52,7 @@ class SqlUnitOfWork:
     jobs: JobRecords
     statistics: StatisticsRecords
     queries: QueryRecords
+    outcomes: OutcomeRecords
     changes: ChangeRecords
 
     def __init__(self, session: Session) -> None:
@@ -63,6 +66,7 @@ class SqlUnitOfWork:
         self.jobs = SqlJobRecords(transaction)
         self.statistics = SqlStatisticsRecords(transaction)
         self.queries = SqlQueryRecords(transaction)
+        self.outcomes = SqlOutcomeRecords(transaction)
         self.changes = SqlChangeRecords(transaction)
 
     def hold(self) -> None:

@@ -153,7 +153,7 @@ def _arrays(zoo: Zoo, module: Digest, work: ScoreWork) -> tuple[np.ndarray, np.n
             classes=work.task.classes,
             limits=limits_from(zoo.settings),
         )
-    order = np.random.default_rng(work.seed).permutation(len(loaded.labels))[: work.examples]
+    order = np.random.default_rng(work.seed).permutation(len(loaded.labels))[work.start : work.examples]
     return loaded.images[order], loaded.labels[order]
 
 

@@ -1,5 +1,6 @@
 """`python -m trainer`: work for a zoo, or train here without one."""
 
+import logging
 import os
 import platform
 import signal
@@ -13,10 +14,12 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from client.cli.options import takes
+from client.home_rankings import HomeRanking
 from client.inspections import InspectionRequest
 from client.zoo import Zoo
 from registry.errors import InvalidInputError, ZooError
 from registry.settings import Settings
+from trainer.at_home import rank_at_home
 from trainer.display import Bar
 from trainer.here import HereOptions, train_here
 from trainer.inspected import inspect
@@ -73,6 +76,21 @@ def inspect_here(
     with Bar(Console(stderr=True), what="inspecting") as bar:
         inspection = inspect(asked, report=bar.tell)
     sys.stdout.write(inspection.model_dump_json() + "\n")
+
+
+@app.command("rank")
+def rank_here(
+    request: Annotated[Path, typer.Option(help="What to rank, a JSON file.", exists=True, dir_okay=False)],
+) -> None:
+    """Rank a zoo's modules on images that stay here, and print JSON."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    asked = HomeRanking.model_validate_json(request.read_bytes())
+    secret = Settings.load().token
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    token = secret.get_secret_value() if secret else None
+    with Zoo(asked.url, token) as zoo, Bar(Console(stderr=True), what="ranking here") as bar:
+        ranking = rank_at_home(zoo, asked, report=bar.tell)
+    sys.stdout.write(ranking.model_dump_json() + "\n")
 
 
 app.command("train")(takes(HereOptions)(train_here))

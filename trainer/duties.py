@@ -1,8 +1,9 @@
 """What each kind of work asks of a worker: fetch what it needs, do it, upload what comes of it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import assert_never
@@ -25,12 +26,15 @@ from registry.recipes import TrainingRecipe
 from registry.settings import Settings
 from registry.work import (
     JobResult,
+    JointResult,
+    JointWork,
     ModuleFailure,
     ModuleStatistics,
     ModuleVerdict,
     NewModule,
     PredictResult,
     PredictWork,
+    ScoreHereWork,
     ScoreResult,
     ScoreWork,
     TrainResult,
@@ -44,8 +48,10 @@ from trainer.checkpoints import Saved
 from trainer.courier import Courier
 from trainer.data import TrainingData
 from trainer.devices import choose_placement
+from trainer.joint import Joining
 from trainer.lease import Lease
 from trainer.loaded import LoadedModule, load_module
+from trainer.noising import with_noise
 from trainer.patience import patiently
 from trainer.prediction import predict
 from trainer.progress import Tracker
@@ -66,9 +72,9 @@ UNUSABLE = (InvalidInputError, NotFoundError, WrongDigestError, CorruptBlobError
 class Duties:
     """Does work of every kind; keeps built modules for the next job, but nothing of anybody's data."""
 
-    def __init__(self, zoo: Zoo) -> None:
-        """Args: zoo: where bytes come from and go to."""
-        self._zoo = zoo
+    def __init__(self, zoo: Zoo, *, at_home: Mapping[Digest, Path] | None = None) -> None:
+        """Args: zoo: where bytes come from and go to; at_home: datasets whose bytes are here, and go nowhere."""
+        self._zoo, self._at_home = zoo, at_home or {}
         self._placement = choose_placement("float32")
         self._modules: Shelf[Digest, LoadedModule] = Shelf(MODULES_KEPT)
 
@@ -79,6 +85,8 @@ class Duties:
                 return self._train(work, lease)
             case ScoreWork():
                 return self._score(work, lease)
+            case JointWork():
+                return self._join(work, lease)
             case PredictWork():
                 return self._predict(work, lease)
             case VerifyWork():
@@ -144,9 +152,34 @@ class Duties:
                 failures.append(scored)
                 continue
             lease.check()
-            blob = self._put(scored.packed, lease)
+            noise = work.noise if isinstance(work, ScoreHereWork) else None
+            packed = scored.packed if noise is None else with_noise(scored.packed, noise)
+            blob = self._put(packed, lease)
             statistics.append(ModuleStatistics(module=scored.module, blob=blob, milliseconds=scored.milliseconds))
         return ScoreResult(statistics=tuple(statistics), failures=tuple(failures), verdicts=verdicts)
+
+    def _join(self, work: JointWork, lease: Lease) -> JointResult:
+        """Run what can be run side by side, upload its statistics, and say of every other module why it cannot."""
+        apart = work.apart
+        verdicts, missing = self._verdicts(apart, lease)
+        refused = {verdict.module: f"refused: {verdict.refused}" for verdict in verdicts if verdict.refused}
+        modules, broken = self._load(apart, lease, leave_out={**refused, **missing})
+        found = sort_chains(apart, modules, broken=broken)
+        if len(found.sound) < 2:
+            ends = tuple(chain[-1] for chain in found.sound)
+            return JointResult(modules=ends, failures=found.failures, verdicts=verdicts)
+        with self._borrowed(work.task.dataset, lease) as path:
+            read = partial(read_task, path, apart)
+            joining = Joining(apart.model_copy(update={"chains": found.sound}), read, modules, self._placement)
+            joined = joining.run(report=lease.tell, should_stop=lease.should_stop)
+        lease.check()
+        return JointResult(
+            modules=joined.modules,
+            blob=None if joined.packed is None else self._put(joined.packed, lease),
+            milliseconds=joined.milliseconds,
+            failures=(*found.failures, *joined.failures),
+            verdicts=verdicts,
+        )
 
     def _verdicts(self, work: ScoreWork, lease: Lease) -> tuple[tuple[ModuleVerdict, ...], dict[Digest, str]]:
         """A verdict on each module that the work asks to verify, and why there is none of the others."""
@@ -166,10 +199,11 @@ class Duties:
     def _load(
         self, work: ScoreWork, lease: Lease, *, leave_out: dict[Digest, str]
     ) -> tuple[dict[Digest, LoadedModule], dict[Digest, str]]:
-        """Every module of the chains that can be built, and why the others cannot."""
+        """Every module of the chains that can be built, and source heads, and why the others cannot."""
         modules: dict[Digest, LoadedModule] = {}
         broken = dict(leave_out)
-        for digest in dict.fromkeys(digest for chain in work.chains for digest in chain if digest not in leave_out):
+        named = (digest for chain in (*work.chains, tuple(work.heads.values())) for digest in chain)
+        for digest in dict.fromkeys(digest for digest in named if digest not in leave_out):
             lease.check()
             try:
                 modules[digest] = self._module(digest, lease)
@@ -190,6 +224,9 @@ class Duties:
     @contextmanager
     def _borrowed(self, digest: Digest, lease: Lease) -> Iterator[Path]:
         """A file of somebody's data, in a folder that goes when the block ends: whoever removes it may rely on that."""
+        if digest in self._at_home:
+            yield self._at_home[digest]
+            return
         with TemporaryDirectory(prefix="zoo-data-") as folder:
             yield patiently(
                 lambda: self._zoo.blobs.download(digest, to=Path(folder)),

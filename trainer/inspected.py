@@ -112,7 +112,7 @@ class _Judging:
         self._view = gathered.views[place]
         self._phi = self._view.feature_map or self.part.loaded.feature_map
         evidence = gathered.evidence[place]
-        self.judged: Judged = judge(evidence, self._phi, ScoreOptions())
+        self.judged: Judged = judge(evidence, self._phi, ScoreOptions(rank_by="centred_alignment"))
         self._total = merge(evidence.shards)
 
     @property

@@ -66,7 +66,9 @@ def read_training_data(path: Path, recipe: TrainingRecipe, *, pairs: Path | None
 
 
 def read_task(path: Path, work: ScoreWork, *, preprocessing: Preprocessing) -> LabelledImages:
-    """The examples of a task that a score draws, prepared for an input module.
+    """The examples of a task that a score draws, from `start` on, prepared for an input module.
+
+    A smaller draw by the same seed is part of a larger one, so that works which begin where others end share none.
 
     Raises:
         InvalidDatasetError: the file is not acceptable.
@@ -77,6 +79,8 @@ def read_task(path: Path, work: ScoreWork, *, preprocessing: Preprocessing) -> L
         labels = read_labels(file, limits=limits)
         classes = _named_classes(work.task.classes, labels)
         rows = _draw_rows(labels, classes, count=work.examples, seed=work.seed, purpose=Purpose.SCORE)
+        if work.start:
+            rows -= _draw_rows(labels, classes, count=work.start, seed=work.seed, purpose=Purpose.SCORE)
         return load_arrays(file, preprocessing=preprocessing, limits=limits, classes=classes, rows=rows)
 
 

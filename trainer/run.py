@@ -199,4 +199,5 @@ def _task(bench: Workbench, data: TrainingData, *, of_output: bool) -> TrainedTa
         examples=count,
         labels_known=few if of_output else 0 if pairwise else count,
         pairs_known=pairs if pairwise and not of_output else 0,
+        sketch=bench.sketch,
     )

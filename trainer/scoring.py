@@ -15,9 +15,11 @@ from kernel_methods.shuffles import MOST_SHUFFLES, SUM_BYTES, shuffle_count
 from kernel_methods.statistics import TaskStatistics
 from registry.dataset_file import LabelledImages
 from registry.errors import JobFailedError
+from registry.manifest import Preprocessing
 from registry.names import Digest
 from registry.networks.embed import Prefix, PrefixTree, plan_prefixes, run_trie
 from registry.work import ModuleFailure, ScoreWork
+from trainer.beside import BesideTally, Wanted, wanted_of
 from trainer.chains import Modules, failure
 from trainer.data import Integers, draw, normalise
 from trainer.devices import Placement
@@ -28,6 +30,10 @@ from trainer.seeds import Purpose, stream
 
 ROWS_AT_ONCE = 256
 STATISTICS_BYTES = 1 << 30
+NOT_FINITE = (
+    "its outputs on images of this task are not finite, or too large for the norm of a float32 vector; "
+    "publish a version with smaller weights"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +55,8 @@ def score(
 
     Args:
         work: chains that can run, as `sort_chains` found them; number of examples and shards, seed.
-        data: images and labels of the whole task.
-        modules: every module of the chains.
+        data: images and labels of the work's examples, or, without `start`, of the whole task.
+        modules: every module of the chains, and the source heads that can run.
         placement: where to run; float32, so that a score does not depend on the machine.
         tracker: told of every batch; its total is `forwards(work, ...)`.
 
@@ -69,21 +75,31 @@ def score(
 def deal(labels: Integers, work: ScoreWork) -> list[Integers]:
     """Indices of the examples of each shard: disjoint random parts of nearly equal size, each of at least two.
 
-    Parts must be random, not alike in their classes: an interval comes from how much they differ.
+    Parts must be random, not alike in their classes: an interval comes from how much they differ. Of a work with a
+    `start` the labels are those of its own examples, as `read_task` reads them; else they may be of the whole task.
 
     Raises:
         JobFailedError: fewer than four examples.
     """
-    drawn = draw(labels, work.examples, seed=work.seed, purpose=Purpose.SCORE)
+    count = len(labels) if work.start else work.examples
+    drawn = draw(labels, count, seed=work.seed, purpose=Purpose.SCORE)
     if len(drawn) < 4:
-        raise JobFailedError(f"the task has {len(drawn)} examples, a score needs at least 4; add images")
-    shuffled = stream(work.seed, Purpose.SHARDS).permutation(drawn)
+        after = f" after the first {work.start}" if work.start else ""
+        raise JobFailedError(f"the task has {len(drawn)} examples{after}, a score needs at least 4; add images")
+    shuffled = stream(work.seed, Purpose.SHARDS, work.start).permutation(drawn)
     return np.array_split(shuffled, min(work.shards, len(drawn) // 2))
 
 
-def shuffle_labels(labels: Integers, drawn: Integers, *, seed: int) -> Integers:
-    """Labels shuffled among the drawn examples, many times, by the seed; the others' stay. Shape (P, n)."""
-    generator = stream(seed, Purpose.SHUFFLES)
+def shuffle_labels(labels: Integers, drawn: Integers, *, seed: int, start: int = 0) -> Integers:
+    """Labels shuffled among the drawn examples, many times, by the seed; the others' stay. Shape (P, n).
+
+    Args:
+        labels: of all examples.
+        drawn: the examples among which labels are dealt.
+        seed: of the work.
+        start: where the work's examples begin, so that disjoint parts are shuffled independently.
+    """
+    generator = stream(seed, Purpose.SHUFFLES, start)
     shuffled = np.tile(labels, (MOST_SHUFFLES, 1))
     for dealt in shuffled:
         dealt[drawn] = generator.permutation(labels[drawn])
@@ -92,7 +108,7 @@ def shuffle_labels(labels: Integers, drawn: Integers, *, seed: int) -> Integers:
 
 def forwards(work: ScoreWork, modules: Modules, *, examples: int) -> int:
     """Examples that pass, over all groups of chains; for progress."""
-    return len(group_chains(work, modules)) * min(work.examples, examples)
+    return len(group_chains(work, modules)) * min(work.examples - work.start, examples)
 
 
 def group_chains(work: ScoreWork, modules: Modules) -> list[list[Prefix]]:
@@ -101,6 +117,8 @@ def group_chains(work: ScoreWork, modules: Modules) -> list[list[Prefix]]:
     held = 0
     for chain in work.chains:
         size = 8 * work.shards * _features(modules[chain[-1]]) ** 2 + SUM_BYTES
+        wanted = wanted_of(work, chain[-1], modules, examples=work.examples)
+        size += 0 if wanted is None else wanted.held_bytes
         if not groups or held + size > STATISTICS_BYTES:
             groups.append([])
             held = 0
@@ -122,17 +140,21 @@ class _Tally:
     sums: Accumulator
     finite: Tensor
     shuffled: ShuffledAccumulator | None = None
+    beside: BesideTally | None = None
     shards: list[TaskStatistics] = field(default_factory=list)
     seconds: float = 0.0
 
     @classmethod
-    def start(cls, module: LoadedModule, *, classes: int, device: torch.device) -> "_Tally":
-        """A tally without any example."""
+    def start(
+        cls, module: LoadedModule, *, classes: int, device: torch.device, wanted: Wanted | None = None
+    ) -> "_Tally":
+        """A tally without any example; `wanted` is what is measured beside, if anything."""
         dimensions = _features(module)
         count = shuffle_count(classes=classes, dimensions=dimensions)
         shuffled = ShuffledAccumulator(count, classes, dimensions, device=device) if count else None
         finite = torch.tensor(data=True, device=device)
-        return cls(module, classes, _sums(module, classes, device), finite, shuffled)
+        beside = None if wanted is None else BesideTally(wanted, device=device)
+        return cls(module, classes, _sums(module, classes, device), finite, shuffled, beside)
 
     def add(self, outputs: Tensor, labels: Tensor, shuffled: Tensor) -> None:
         """Add a batch of raw outputs; one whose norms float32 cannot hold has no unit vectors.
@@ -148,6 +170,8 @@ class _Tally:
         self.sums.add(features, labels)
         if self.shuffled is not None:
             self.shuffled.add(features, shuffled[: self.shuffled.shuffles])
+        if self.beside is not None:
+            self.beside.add(outputs, features, labels)
 
     def end_shard(self) -> None:
         """Keep the sums as a shard's statistics, and begin the next one."""
@@ -159,13 +183,12 @@ class _Tally:
         """The packed shards, or why there are none."""
         if bool(self.finite):
             shuffled = None if self.shuffled is None else self.shuffled.finish()
-            packed = Evidence(tuple(self.shards), shuffled).to_bytes()
+            began = time.perf_counter()
+            beside = None if self.beside is None else self.beside.finish()
+            self.seconds += time.perf_counter() - began
+            packed = Evidence(tuple(self.shards), shuffled, beside).to_bytes()
             return ScoredModule(digest, packed, round(self.seconds * 1000, 3))
-        return failure(
-            digest,
-            "its outputs on images of this task are not finite, or too large for the norm of a float32 vector; "
-            "publish a version with smaller weights",
-        )
+        return failure(digest, NOT_FINITE)
 
 
 def _sums(module: LoadedModule, classes: int, device: torch.device) -> Accumulator:
@@ -186,13 +209,20 @@ class _GroupScoring:
     ) -> Iterator[ScoredModule | ModuleFailure]:
         """Score all chains of the group, shard after shard."""
         tree = plan_prefixes(chains)
-        classes, device = len(self.work.task.classes), self.placement.device
-        tallies = {chain: _Tally.start(self.modules[chain[-1]], classes=classes, device=device) for chain in chains}
-        shuffled = shuffle_labels(self.data.labels, np.concatenate(shards), seed=self.work.seed)
+        tallies = {chain: self._tally(chain[-1], examples=sum(map(len, shards))) for chain in chains}
+        shuffled = shuffle_labels(self.data.labels, np.concatenate(shards), seed=self.work.seed, start=self.work.start)
         for shard in shards:
             self._shard(tree, shard, shuffled, tallies=tallies, tracker=tracker)
         for chain, tally in tallies.items():
+            if tally.beside is not None:
+                tracker.advance(0, stage="measuring")
             yield tally.result(chain[-1])
+
+    def _tally(self, scored: Digest, *, examples: int) -> _Tally:
+        """What one module is to come to over so many examples."""
+        classes, device = len(self.work.task.classes), self.placement.device
+        wanted = wanted_of(self.work, scored, self.modules, examples=examples)
+        return _Tally.start(self.modules[scored], classes=classes, device=device, wanted=wanted)
 
     def _shard(
         self, tree: PrefixTree, shard: Integers, shuffled: Integers, *, tallies: dict[Prefix, _Tally], tracker: Tracker
@@ -201,7 +231,8 @@ class _GroupScoring:
         networks = {digest: module.network for digest, module in self.modules.items()}
         for start in range(0, len(shard), ROWS_AT_ONCE):
             rows = shard[start : start + ROWS_AT_ONCE]
-            batch = self._inputs(rows, module=self.modules[next(iter(tallies))[0]])
+            pixels = self.modules[next(iter(tallies))[0]].preprocessing
+            batch = inputs_of(self.data, rows, pixels, placement=self.placement)
             labels = torch.from_numpy(self.data.labels[rows]).to(self.placement.device)
             dealt = torch.from_numpy(shuffled[:, rows]).to(self.placement.device)
             began = time.perf_counter()
@@ -214,8 +245,8 @@ class _GroupScoring:
         for tally in tallies.values():
             tally.end_shard()
 
-    def _inputs(self, rows: Integers, *, module: LoadedModule) -> Tensor:
-        """Images as an input module wants them. Shape (n, c, h, w), float32."""
-        images = torch.from_numpy(self.data.images[rows].transpose(0, 3, 1, 2).copy())
-        pixels = module.preprocessing
-        return normalise(self.placement.place_images(images), mean=pixels.mean, std=pixels.std)
+
+def inputs_of(data: LabelledImages, rows: Integers, pixels: Preprocessing, *, placement: Placement) -> Tensor:
+    """Images in some rows, as an input module wants them. Shape (n, c, h, w), float32."""
+    images = torch.from_numpy(data.images[rows].transpose(0, 3, 1, 2).copy())
+    return normalise(placement.place_images(images), mean=pixels.mean, std=pixels.std)

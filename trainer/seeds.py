@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     CLASSIFIERS = 10
     DECODERS = 11
     PAIRS = 12
+    FOLDS = 13
 
 
 def stream(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:

@@ -9,10 +9,12 @@ from torch import nn
 
 from registry.architectures.contracts import TensorType
 from registry.architectures.specs import BlocksSpec
+from registry.dataset_sketch import DatasetSketch
 from registry.errors import InvalidRecipeError
 from registry.manifest import Metric
 from registry.networks.build import build, initialise
 from registry.recipes import TrainingRecipe
+from registry.sketches import sketch_images
 from registry.training_plan import Plan, plan_modules
 from trainer.checkpoints import Journal
 from trainer.data import Augmentation, Examples, TrainingData, batch_count, draw, split
@@ -50,7 +52,8 @@ class Watchers:
 class Workbench:
     """One run's means. `training` and `held_out` are disjoint parts of the task's examples.
 
-    `known` is what is known of the pairs of training examples, where hidden modules may see no labels.
+    `known` is what is known of the pairs of training examples, where hidden modules may see no labels; by `sketch`
+    the training examples are found again elsewhere.
     """
 
     recipe: TrainingRecipe
@@ -61,6 +64,7 @@ class Workbench:
     held_out: ImageInputs
     known: PairKnowledge | None
     around: Surroundings
+    sketch: DatasetSketch
 
     @classmethod
     def set_up(cls, recipe: TrainingRecipe, data: TrainingData, watchers: Watchers) -> Self:
@@ -82,7 +86,8 @@ class Workbench:
         tracker = Tracker(total=total, report=watchers.report, should_stop=watchers.should_stop)
         around = Surroundings(tracker, watchers.journal, watchers.history)
         known = known_pairs(recipe, data, parts[0], placement)
-        return cls(recipe, plan, placement, data.names, training, held_out, known, around)
+        sketch = sketch_images(data.images[index] for index in parts[0])
+        return cls(recipe, plan, placement, data.names, training, held_out, known, around, sketch)
 
     @property
     def has_held_out(self) -> bool:

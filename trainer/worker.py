@@ -24,7 +24,7 @@ PARTING_SECONDS = 5.0
 RELEASE_SECONDS = 3.0
 """Together less than the ten seconds after which a container's supervisor loses patience."""
 
-LANES: dict[str, tuple[WorkKind, ...]] = {"train": ("train",), "short": ("score", "predict", "verify")}
+LANES: dict[str, tuple[WorkKind, ...]] = {"train": ("train",), "short": ("score", "joint", "predict", "verify")}
 """A long training must not keep questions waiting, so each lane has its own thread."""
 
 
@@ -74,7 +74,10 @@ class Worker:
 
 @dataclass(slots=True)
 class Lane:
-    """One job after the other, of some kinds. `held`: the job it does; `refusal`: the zoo does not take its token."""
+    """One job after the other, of some kinds. `held`: the job it does; `refusal`: the zoo does not take its token.
+
+    `query`: the one whose jobs are done at home; a lane of the zoo's workers has none.
+    """
 
     zoo: Zoo
     duties: Duties
@@ -84,6 +87,7 @@ class Lane:
     wait_seconds: float
     held: Job | None = None
     refusal: ZooError | None = None
+    query: str | None = None
 
     @property
     def busy(self) -> bool:
@@ -111,10 +115,7 @@ class Lane:
 
     def step(self) -> None:
         """Wait for one job, and do it. Raises Stopped when told to stop while the zoo is away."""
-        job = patiently(
-            lambda: self.zoo.jobs.claim(self.kinds, worker=self.name, wait_seconds=self.wait_seconds),
-            should_stop=self.stop.is_set,
-        )
+        job = patiently(self._claim, should_stop=self.stop.is_set)
         if job is None:
             return
         self.held = job
@@ -122,6 +123,9 @@ class Lane:
             self._do(job)
         finally:
             self.held = None
+
+    def _claim(self) -> Job | None:
+        return self.zoo.jobs.claim(self.kinds, worker=self.name, wait_seconds=self.wait_seconds, query=self.query)
 
     def give_back(self) -> None:
         """Give the job that is held back, if there is one: the next worker need not wait for the lease to run out."""

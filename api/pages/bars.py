@@ -16,6 +16,7 @@ ROUND_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 class Tick:
     """A round value of the axis, and where it is."""
 
+    value: float
     place: str
     label: str
 
@@ -58,7 +59,7 @@ class Axis:
         first, last = math.ceil(self.low / step), math.floor(self.high / step)
         digits = max(0, -math.floor(math.log10(step)) + (1 if f"{step:.1e}".startswith("2.5") else 0))
         values = [count * step for count in range(first, last + 1)]
-        return tuple(Tick(self.place(value), f"{value:.{digits}f}".replace("-", "−")) for value in values)
+        return tuple(Tick(value, self.place(value), f"{value:.{digits}f}".replace("-", "−")) for value in values)
 
     def bar(self, row: ScoreFields) -> Bar:
         """The marks of one row."""

@@ -11,16 +11,17 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from api.access import OWNER
+from api.drawing import PictureFormat
 from api.inputs import TheServices, TheZoo
 from api.pages.errors import PageRoute
 from api.pages.rendering import error_page, is_piece, page
 from api.pages.views import QueryView, ranking_view
 from api.pages.visitors import check_visitor, remember
-from api.plots import PictureFormat, draw_ranking
+from api.plots import draw_ranking
 from api.uploads import begin_stream, in_thread
 from registry.errors import InvalidInputError, NotFoundError, ZooError
 from registry.names import Digest
-from registry.rankings import SCORES, Ranking, RankingOptions, RankingQuestion
+from registry.rankings import RANKERS, Ranking, RankingOptions, RankingQuestion
 from registry.wrong_values import told
 from registry.zoo import Zoo
 
@@ -47,7 +48,7 @@ def show_form(zoo: TheZoo) -> Response:
     """The form that takes labelled data."""
     return page(
         "rank.html",
-        scores=SCORES,
+        scores=RANKERS,
         examples=zoo.settings.examples,
         limit_bytes=zoo.settings.dataset_limit_bytes,
         token_needed=zoo.settings.token is not None,

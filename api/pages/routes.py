@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.pages import catalogue, ranking
+from api.pages import calibration, catalogue, ranking
 from api.pages.errors import PageRoute
 from api.pages.rendering import ASSETS
 from registry.errors import NotFoundError
@@ -13,6 +13,7 @@ FOR_EVER = "public, max-age=31536000, immutable"
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 router.include_router(catalogue.router)
+router.include_router(calibration.router)  # before the rankings, whose addresses begin alike
 router.include_router(ranking.router)
 
 

@@ -9,10 +9,12 @@ from starlette.responses import Response
 
 from api.access import OWNER
 from api.answers import answer
-from api.inputs import PAGE, Cursor, Limit, TheServices, TheZoo
+from api.inputs import JSON, PAGE, Cursor, Limit, TheServices, TheZoo, parse_json
 from api.openapi import raw_body, refusals
-from api.uploads import in_thread
+from api.uploads import in_thread, media_type
+from registry.datasets import AddedDataset
 from registry.errors import (
+    ConflictError,
     InvalidDatasetError,
     InvalidNameError,
     NotFoundError,
@@ -21,6 +23,7 @@ from registry.errors import (
 )
 from registry.names import parse_digest
 from registry.records import Dataset, Page
+from registry.statements import DatasetStatement
 
 router = APIRouter(tags=["datasets"])
 
@@ -31,21 +34,31 @@ router = APIRouter(tags=["datasets"])
     response_model=Dataset,
     operation_id="add_dataset",
     responses={
-        **refusals(InvalidDatasetError, TooLargeError, StorageFullError),
+        **refusals(InvalidDatasetError, ConflictError, TooLargeError, StorageFullError),
         200: {"description": "The dataset is there already.", "model": Dataset},
     },
     openapi_extra=raw_body(
-        "A zip of class folders, a parquet file with an image and a label column, or npz or safetensors arrays."
+        "A zip of class folders, a parquet file with an image and a label column, or npz or safetensors arrays; as "
+        "JSON, a statement of what such a file holds, whose bytes stay at home.",
+        also=(JSON, DatasetStatement),
     ),
 )
 async def add_dataset(
     request: Request, services: TheServices, broken: Literal["refuse", "leave_out"] = "refuse"
 ) -> Response:
-    """Upload labelled images; broken ones are refused, or left out and named in the answer."""
+    """Upload labelled images; broken ones are refused, or left out and named. As JSON: state what stays at home."""
     zoo = services.zoo
+    if media_type(request) == JSON:
+        statement = parse_json(await request.body(), DatasetStatement)
+        return _added(await in_thread(partial(zoo.datasets.state, statement, owner=OWNER)))
     async with services.desk.body(request, limit_bytes=zoo.settings.dataset_limit_bytes) as received:
         add = partial(zoo.datasets.add, received.blob.digest, owner=OWNER, leave_out_broken=broken == "leave_out")
         added = await in_thread(add)
+    return _added(added)
+
+
+def _added(added: AddedDataset) -> Response:
+    """A dataset that is there now, or was before."""
     headers = {"Location": f"/datasets/{added.dataset.digest}"}
     return answer(added.dataset, status=201 if added.created else 200, headers=headers)
 

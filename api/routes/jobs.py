@@ -15,6 +15,7 @@ from api.inputs import PAGE, Cursor, Limit, TheServices, TheZoo
 from api.openapi import refusals
 from registry.errors import (
     BusyError,
+    ConflictError,
     InvalidInputError,
     InvalidNameError,
     InvalidRecipeError,
@@ -44,11 +45,15 @@ class NewJob(Frozen):
 
 
 class Claim(Frozen):
-    """A worker that is free, what it can do, and how long it waits for work."""
+    """A worker that is free, what it can do, and how long it waits for work.
+
+    Whoever asked a query on data that stays at home names it, and gets its jobs of the kind score-here.
+    """
 
     worker: Annotated[str, Field(min_length=1, max_length=200)]
     kinds: Annotated[tuple[WorkKind, ...], Field(min_length=1, max_length=10)]
     wait_seconds: Annotated[float, Field(ge=0)] = 0.0
+    query: Annotated[str, Field(max_length=200)] | None = None
 
 
 class Heartbeat(Frozen):
@@ -84,7 +89,7 @@ class Release(Frozen):
     status_code=201,
     response_model=Job,
     operation_id="submit_job",
-    responses=refusals(InvalidNameError, InvalidRecipeError, InvalidTaskError, NotFoundError),
+    responses=refusals(ConflictError, InvalidNameError, InvalidRecipeError, InvalidTaskError, NotFoundError),
 )
 def submit_job(body: NewJob, zoo: TheZoo) -> Response:
     """Queue a training run."""
@@ -147,11 +152,14 @@ def cancel_job(job_id: JobId, services: TheServices) -> Response:
     "/jobs/claim",
     response_model=Job,
     operation_id="claim_job",
-    responses={**refusals(BusyError), 204: {"description": "There is no work."}},
+    responses={
+        **refusals(BusyError, InvalidInputError, NotFoundError),
+        204: {"description": "There is no work."},
+    },
 )
 async def claim_job(body: Claim, request: Request, services: TheServices) -> Response:
     """Give a worker the oldest free job under a lease, as soon as there is one; at most 30 seconds later, none."""
-    claim = partial(services.zoo.jobs.claim, body.kinds, worker=body.worker)
+    claim = partial(services.zoo.jobs.claim, body.kinds, worker=body.worker, query=body.query, owner=OWNER)
     seconds = min(body.wait_seconds, LONGEST_CLAIM_SECONDS)
     job = await services.room.wait_for(claim, seconds=seconds, request=request)
     return Response(status_code=204) if job is None else answer(job)

@@ -13,7 +13,7 @@ from api.inputs import TheServices, TheZoo
 from api.openapi import refusals
 from api.uploads import in_thread
 from registry.errors import ConflictError, NotFoundError
-from registry.rankings import QueryState
+from registry.rankings import MapPanels, QueryState
 from registry.records import QueryStatus
 
 router = APIRouter(tags=["queries"])
@@ -28,11 +28,11 @@ router = APIRouter(tags=["queries"])
         200: {"description": "The query; or its answer as a picture, by `Accept`.", "model": QueryState},
     },
 )
-async def show_query(query: str, request: Request, services: TheServices) -> Response:
+async def show_query(query: str, request: Request, services: TheServices, plot: MapPanels = "both") -> Response:
     """How far a query is; its answer once there is one, and until then what is known so far."""
     state = await in_thread(partial(services.zoo.queries.state, query, owner=OWNER))
     if wanted_picture(request) is not None:
-        return await score_answer(request, need_answer(state.answer, query))
+        return await score_answer(request, need_answer(state.answer, query), plot=plot)
     return answer(state, headers={"Vary": "Accept"})
 
 

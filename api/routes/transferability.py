@@ -16,7 +16,7 @@ from api.access import OWNER
 from api.answers import answer, score_answer
 from api.conditions import preference_applied, preferred_wait
 from api.inputs import JSON, Services, TheServices, parse_json
-from api.openapi import BINARY, refusals
+from api.openapi import BINARY, body_schema, refusals
 from api.uploads import MULTIPART, begin_stream, in_thread, media_type
 from registry.errors import (
     BusyError,
@@ -33,7 +33,9 @@ from registry.errors import (
 from registry.names import Digest
 from registry.rankings import (
     MOST_MAP_TASKS,
+    MapPanels,
     MapQuestion,
+    ModuleSets,
     QueryState,
     Ranking,
     RankingOptions,
@@ -41,6 +43,7 @@ from registry.rankings import (
     Reusability,
     ReusabilityQuestion,
     ScoreOptions,
+    SetQuestion,
     TaskMap,
 )
 from registry.recipes import Classes, TaskSpec
@@ -61,12 +64,17 @@ class FormOptions(RankingOptions):
 
 
 class MapParameters(ScoreOptions):
-    """The tasks of a map, and how its scores are made."""
+    """The tasks and sources of a map, how its scores are made, and what its picture shows."""
 
     task: Annotated[
         tuple[str, ...],
         Field(max_length=MOST_MAP_TASKS, description="a task, repeated; none means all that a module was trained on"),
     ] = ()
+    source: Annotated[
+        tuple[str, ...],
+        Field(max_length=MOST_MAP_TASKS, description="a module, repeated; none means each task's own module"),
+    ] = ()
+    plot: MapPanels = "both"
 
 
 @router.post(
@@ -90,12 +98,12 @@ async def ask_reusability(body: ReusabilityQuestion, request: Request, services:
         "requestBody": {
             "required": True,
             "content": {
-                JSON: {"schema": RankingQuestion.model_json_schema()},
+                JSON: {"schema": body_schema(RankingQuestion)},
                 MULTIPART: {
                     "schema": {
                         "type": "object",
                         "required": ["data"],
-                        "properties": {"data": BINARY["schema"], "options": FormOptions.model_json_schema()},
+                        "properties": {"data": BINARY["schema"], "options": body_schema(FormOptions)},
                     }
                 },
             },
@@ -114,6 +122,18 @@ async def ask_ranking(request: Request, services: TheServices) -> Response:
     return await _answered(request, services, await in_thread(ask))
 
 
+@router.post(
+    "/transferability/sets",
+    response_model=ModuleSets,
+    operation_id="ask_sets",
+    responses={**REFUSALS, **refusals(ConflictError), 202: NOT_READY},
+)
+async def ask_sets(body: SetQuestion, request: Request, services: TheServices) -> Response:
+    """Which two to four modules together serve a task best, what each adds, and how sure that is."""
+    ask = partial(services.zoo.sets.ask, body, owner=OWNER)
+    return await _answered(request, services, await in_thread(ask))
+
+
 @router.get(
     "/transferability/map",
     response_model=TaskMap,
@@ -121,14 +141,14 @@ async def ask_ranking(request: Request, services: TheServices) -> Response:
     responses={**REFUSALS, 202: NOT_READY},
 )
 async def ask_map(request: Request, services: TheServices, parameters: Annotated[MapParameters, Query()]) -> Response:
-    """How well the module of each task serves each task, as JSON; as PNG or SVG by `Accept`."""
+    """How well modules serve tasks, as a matrix with its clusters and an embedding; as PNG or SVG by `Accept`."""
     options = {name: getattr(parameters, name) for name in ScoreOptions.model_fields}
-    question = MapQuestion(tasks=parameters.task, **options)
+    question = MapQuestion(tasks=parameters.task, sources=parameters.source, **options)
     ask = partial(services.zoo.reusability.ask_map, question, owner=OWNER)
-    return await _answered(request, services, await in_thread(ask))
+    return await _answered(request, services, await in_thread(ask), plot=parameters.plot)
 
 
-async def _answered(request: Request, services: Services, query: str) -> Response:
+async def _answered(request: Request, services: Services, query: str, *, plot: MapPanels = "both") -> Response:
     """The answer when it comes in time, else 202 with the query. Raises what the query failed with."""
     settings, queries = services.zoo.settings, services.zoo.queries
     seconds = preferred_wait(request, default=settings.wait_seconds, limit=settings.wait_limit_seconds)
@@ -143,7 +163,7 @@ async def _answered(request: Request, services: Services, query: str) -> Respons
         return answer(state, status=202, headers={**headers, "Retry-After": "1"})
     if state.answer is None:
         raise _failure(state)
-    return await score_answer(request, state.answer, headers=preference_applied(request, seconds))
+    return await score_answer(request, state.answer, headers=preference_applied(request, seconds), plot=plot)
 
 
 def _failure(state: QueryState) -> ZooError:

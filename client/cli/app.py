@@ -37,6 +37,9 @@ COMMANDS = (
     Command("predict", "predict", "Run a pipeline over images."),
     Command("inspect", "inspect", "Show which part of a pipeline is at fault."),
     Command("rank", "rank", "Rank the zoo's modules by how well they would serve your data."),
+    Command("sets", "sets", "Show which few of the zoo's modules would serve your data best together."),
+    Command("outcome", "outcome", "Tell what a ranked module really reached on your task."),
+    Command("calibration", "calibration", "Show how well the scores have predicted what modules reached."),
     Command("map", "map", "Show how well the modules of some tasks serve the other tasks."),
     Command("login", "login", "Keep a zoo's token for later commands."),
 )
@@ -66,7 +69,8 @@ def application(arguments: Sequence[str]) -> typer.Typer:
     app.callback()(_zoo)
     for command in COMMANDS:
         function = _load(command) if command.name == wanted else _stand_in
-        app.command(command.name, help=command.summary if function is _stand_in else None)(function)
+        stands_in = command.summary if function is _stand_in else None
+        app.command(command.name, help=stands_in, short_help=command.summary)(function)
     return app
 
 

@@ -8,6 +8,7 @@ import typer
 from client.cli.output import note
 from client.queries import PlotFormat
 from client.zoo import Zoo
+from registry.rankings import MapPanels
 
 FORMATS: dict[str, PlotFormat] = {".png": "png", ".svg": "svg"}
 
@@ -25,9 +26,9 @@ def plot_format(target: Path | None) -> PlotFormat | None:
     return FORMATS[target.suffix.lower()]
 
 
-def write_plot(zoo: Zoo, query_id: str, target: Path | None) -> None:
-    """Write the picture of an answer, where one is wanted."""
+def write_plot(zoo: Zoo, query_id: str, target: Path | None, *, panels: MapPanels = "both") -> None:
+    """Write the picture of an answer, where one is wanted; `panels` says which parts of a map."""
     wanted = plot_format(target)
     if target is not None and wanted is not None:
-        target.write_bytes(zoo.queries.plot(query_id, wanted))
+        target.write_bytes(zoo.queries.plot(query_id, wanted, panels=panels))
         note(f"the plot is in {target}")

@@ -1,17 +1,19 @@
 """The queue of work in SQL: the one durable truth about it."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import TypedDict
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, case, select, update
+from sqlalchemy import ColumnElement, case, insert, select, update
 
 from registry.names import Digest
 from registry.records import Job, JobStatus, Page, Progress
 from registry.work import JobResult, Work, WorkKind
 from storage.cursors import beyond, read_cursor, write_cursor
 from storage.tables import JobRow
-from storage.transaction import Transaction
+from storage.transaction import Transaction, chunks
 
 NO_PROGRESS = Progress().model_dump_json()
 VERIFY: WorkKind = "verify"
@@ -29,23 +31,41 @@ class SqlJobRecords:
 
     def submit(self, work: Work, *, owner: str, at: datetime) -> Job:
         """Queue work."""
-        new = self._transaction.insert(JobRow).values(
-            kind=work.kind,
-            owner=owner,
-            status=JobStatus.QUEUED,
-            work=work.model_dump_json(),
-            attempt=0,
-            releases=0,
-            progress=NO_PROGRESS,
-            created_at=at,
-        )
+        new = self._transaction.insert(JobRow).values(**_new(work, owner=owner, at=at))
         job_id = self._transaction.changed(new.returning(JobRow.id))[0][0]
         return Job(id=job_id, status=JobStatus.QUEUED, work=work, created_at=at)
+
+    def submit_all(self, every: Sequence[Work], *, owner: str, at: datetime) -> tuple[Job, ...]:
+        """Queue much work at once, in its order."""
+        rows = [_new(work, owner=owner, at=at) for work in every]
+        given: dict[str, list[int]] = defaultdict(list)
+        if rows:
+            new = insert(JobRow).returning(JobRow.id, JobRow.work)
+            for job_id, text in sorted(self._transaction.added(new, rows)):
+                given[text].append(job_id)
+        return tuple(
+            Job(id=given[row["work"]].pop(0), status=JobStatus.QUEUED, work=work, created_at=at)
+            for work, row in zip(every, rows, strict=True)
+        )
 
     def get(self, job_id: int) -> Job | None:
         """One job."""
         row = self._transaction.first(select(JobRow).where(JobRow.id == job_id))
         return None if row is None else _job(row[0])
+
+    def those(self, job_ids: Sequence[int]) -> tuple[Job, ...]:
+        """Those of the jobs that are there, oldest first."""
+        found = [
+            row
+            for some in chunks(sorted(set(job_ids)))
+            for (row,) in self._transaction.rows(select(JobRow).where(JobRow.id.in_(some)).order_by(JobRow.id))
+        ]
+        return tuple(_job(row) for row in found)
+
+    def any_open(self, job_ids: Sequence[int]) -> bool:
+        """Whether one of the jobs is queued or running."""
+        wanted = select(JobRow.id).where(JobRow.status.in_(OPEN)).limit(1)
+        return any(self._transaction.first(wanted.where(JobRow.id.in_(some))) for some in chunks(job_ids))
 
     def list(self, *, kind: WorkKind | None, status: JobStatus | None, limit: int, cursor: str | None) -> Page[Job]:
         """Newest first."""
@@ -60,16 +80,27 @@ class SqlJobRecords:
         more = write_cursor("jobs", [jobs[limit - 1].id]) if len(jobs) > limit else None
         return Page(items=tuple(jobs[:limit]), next_cursor=more)
 
-    def claim(self, kinds: Sequence[WorkKind], *, worker: str, at: datetime, lease_expires_at: datetime) -> Job | None:
+    def claim(
+        self,
+        kinds: Sequence[WorkKind],
+        *,
+        worker: str,
+        at: datetime,
+        lease_expires_at: datetime,
+        among: Collection[int] | None = None,
+    ) -> Job | None:
         """Give the oldest free job (queued, or with a lease that ran out) to a worker, in one statement.
 
-        A job of the kind verify is given only where no other is free: whoever asks does not wait for it.
+        A job of the kind verify is given only where no other is free: whoever asks does not wait for it. `among` are
+        the only jobs that may be given; None allows all.
         Workers ask often and mostly in vain: whether there is anything at all is read first, without the lock.
         A lost attempt takes its progress with it.
         """
         free = select(JobRow.id).where(_free(at), JobRow.kind.in_(kinds))
-        oldest = free.order_by(case((JobRow.kind == VERIFY, 1), else_=0), JobRow.id).limit(1)
-        if self._transaction.first(oldest) is None:
+        first = free.order_by(case((JobRow.kind == VERIFY, 1), else_=0), JobRow.id).limit(1)
+        parts = [first] if among is None else [first.where(JobRow.id.in_(some)) for some in chunks(sorted(among))]
+        oldest = next((part for part in parts if self._transaction.first(part) is not None), None)
+        if oldest is None:
             return None
         claim = update(JobRow).where(JobRow.id == oldest.with_for_update(skip_locked=True).scalar_subquery())
         held = claim.values(
@@ -147,6 +178,32 @@ class SqlJobRecords:
             finished_at=at,
         )
         return bool(self._transaction.changed(values.returning(JobRow.id)))
+
+
+class _New(TypedDict):
+    """The columns of a job that nobody has claimed yet."""
+
+    kind: str
+    owner: str
+    status: str
+    work: str
+    attempt: int
+    releases: int
+    progress: str
+    created_at: datetime
+
+
+def _new(work: Work, *, owner: str, at: datetime) -> _New:
+    return {
+        "kind": work.kind,
+        "owner": owner,
+        "status": JobStatus.QUEUED,
+        "work": work.model_dump_json(),
+        "attempt": 0,
+        "releases": 0,
+        "progress": NO_PROGRESS,
+        "created_at": at,
+    }
 
 
 def _free(at: datetime) -> ColumnElement[bool]:

@@ -1,6 +1,6 @@
 """Modules, versions and aliases in SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import chain
 
@@ -8,8 +8,18 @@ from sqlalchemy import ColumnElement, Row, Select, case, delete, select, update
 
 from registry.errors import NotFoundError
 from registry.names import LATEST, Digest, ModuleName, Selector
-from registry.records import Alias, AliasMove, Facet, ModuleSearch, Page, PublishedModule
+from registry.records import (
+    Alias,
+    AliasMove,
+    Facet,
+    ModuleSearch,
+    Page,
+    PublishedModule,
+    Shortlist,
+    SteppingStone,
+)
 from storage.records.module_search import CLASS, TAG, ModuleFinder, Read, every_version, read_module, searchable
+from storage.records.shortlist import ShortlistFinder
 from storage.records.verification import forget_orphan
 from storage.tables import AliasMoveRow, AliasRow, ModuleRow, VersionRow, WordRow
 from storage.transaction import Transaction, chunks
@@ -22,6 +32,7 @@ class SqlModuleRecords:
         """Args: transaction: the one all records of a unit of work share."""
         self._transaction = transaction
         self._finder = ModuleFinder(transaction)
+        self._shortlists = ShortlistFinder(transaction)
 
     def next_version(self, name: ModuleName) -> int:
         """The number the next version takes; nobody else is given it unless this transaction fails.
@@ -78,6 +89,26 @@ class SqlModuleRecords:
         """The newest version, not yanked, of every module with one of these roles, by name."""
         newest = every_version().where(VersionRow.version == ModuleRow.newest, VersionRow.role.in_(roles))
         return self._read(newest.order_by(ModuleRow.namespace, ModuleRow.name))
+
+    def shortlist(self, roles: Sequence[str], *, limit: int, newcomers: int) -> Shortlist:
+        """The newest version, not yanked, of at most `limit` modules with one of these roles, by name.
+
+        Where there are more, those that stand best and, for at least `newcomers` of the places, the newest of those
+        that stand nowhere yet; without those that workers refused.
+        """
+        return self._shortlists.shortlist(roles, limit=limit, newcomers=newcomers)
+
+    def stones(self, digests: Iterable[Digest]) -> dict[Digest, SteppingStone]:
+        """Of each of these modules that are here, what is needed to go down its chain."""
+        return self._shortlists.stones(digests)
+
+    def of_digests(self, digests: Iterable[Digest]) -> dict[Digest, PublishedModule]:
+        """The oldest version with each of these bytes, where there is one."""
+        found: dict[Digest, PublishedModule] = {}
+        for some in chunks(dict.fromkeys(digests)):
+            for module in self._read(every_version().where(VersionRow.digest.in_(some)).order_by(VersionRow.id)):
+                found.setdefault(module.digest, module)
+        return found
 
     def standing_on(self, digest: Digest) -> tuple[PublishedModule, ...]:
         """Versions whose `below` is this digest, oldest first."""

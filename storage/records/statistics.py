@@ -1,17 +1,22 @@
 """Which statistics are kept, in SQL."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import delete, select
 
 from registry.names import Digest
 from registry.records import KeptStatistics
-from storage.tables import StatisticsRow
+from registry.standings import standing_of
+from storage.tables import StandingRow, StatisticsRow
 from storage.transaction import Transaction, chunks
 
 
 class SqlStatisticsRecords:
-    """Which statistics are kept, by module, data, preprocessing, examples and seed (all in `key`)."""
+    """Which statistics are kept, by module, data, preprocessing, examples and seed (all in `key`).
+
+    Whatever changes them changes how the module stands, in the same transaction.
+    """
 
     def __init__(self, transaction: Transaction) -> None:
         """Args: transaction: the one all records of a unit of work share."""
@@ -23,6 +28,7 @@ class SqlStatisticsRecords:
             key=kept.key, module=kept.module, data=kept.data, blob=kept.blob, record=kept.model_dump_json()
         )
         self._transaction.change(new.on_conflict_do_nothing())
+        self._stand([kept.module])
 
     def get(self, keys: Sequence[Digest]) -> dict[Digest, KeptStatistics]:
         """Those of the keys that are kept."""
@@ -38,19 +44,58 @@ class SqlStatisticsRecords:
         kept = select(StatisticsRow.record).where(StatisticsRow.module == module).order_by(StatisticsRow.key)
         return tuple(KeptStatistics.model_validate_json(record) for (record,) in self._transaction.rows(kept))
 
+    def of_modules(self, modules: Iterable[Digest]) -> dict[Digest, tuple[KeptStatistics, ...]]:
+        """Everything kept for each of the modules, by key; modules without any are left out."""
+        found: dict[Digest, list[KeptStatistics]] = defaultdict(list)
+        for some in chunks(dict.fromkeys(modules)):
+            kept = select(StatisticsRow.record).where(StatisticsRow.module.in_(some)).order_by(StatisticsRow.key)
+            for (record,) in self._transaction.rows(kept):
+                statistics = KeptStatistics.model_validate_json(record)
+                found[statistics.module].append(statistics)
+        return {module: tuple(kept) for module, kept in found.items()}
+
     def uses_blob(self, blob: Digest) -> bool:
         """Whether statistics are kept in these bytes."""
         return self._transaction.first(select(StatisticsRow.key).where(StatisticsRow.blob == blob).limit(1)) is not None
 
     def remove(self, key: Digest) -> None:
         """Forget what is kept under a key; no error when it is not there."""
-        self._transaction.change(delete(StatisticsRow).where(StatisticsRow.key == key))
+        forget = delete(StatisticsRow).where(StatisticsRow.key == key).returning(StatisticsRow.module)
+        self._stand(Digest(module) for (module,) in self._transaction.changed(forget))
 
     def remove_data(self, data: Digest) -> tuple[Digest, ...]:
         """Forget everything kept for a dataset; gives the blobs that nothing refers to any more."""
-        forget = delete(StatisticsRow).where(StatisticsRow.data == data).returning(StatisticsRow.blob)
-        freed = {Digest(blob) for (blob,) in self._transaction.changed(forget) if blob is not None}
+        about = delete(StatisticsRow).where(StatisticsRow.data == data)
+        gone = self._transaction.changed(about.returning(StatisticsRow.module, StatisticsRow.blob))
+        self._stand(Digest(module) for module, _ in gone)
+        freed = {Digest(blob) for _, blob in gone if blob is not None}
         return tuple(sorted(freed - self._referred(freed)))
+
+    def _stand(self, modules: Iterable[Digest]) -> None:
+        """Find again how modules stand, from all that is kept for each."""
+        for some in chunks(dict.fromkeys(modules)):
+            kept = self.of_modules(some)
+            found = {module: standing for module in some if (standing := standing_of(kept.get(module, ())))}
+            self._transaction.change(
+                delete(StandingRow).where(StandingRow.module.in_([module for module in some if module not in found]))
+            )
+            self._put(
+                [
+                    {"module": module, "standing": standing.mean, "data_count": standing.data_count}
+                    for module, standing in found.items()
+                ]
+            )
+
+    def _put(self, standings: Sequence[dict[str, str | float | int]]) -> None:
+        """Record how modules stand, in place of how they stood."""
+        if standings:
+            new = self._transaction.insert(StandingRow).values(standings)
+            self._transaction.change(
+                new.on_conflict_do_update(
+                    index_elements=[StandingRow.module],
+                    set_={"standing": new.excluded.standing, "data_count": new.excluded.data_count},
+                )
+            )
 
     def _referred(self, blobs: set[Digest]) -> set[Digest]:
         """Those of the blobs that other statistics still refer to."""

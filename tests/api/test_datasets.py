@@ -31,7 +31,7 @@ def test_a_dataset_is_described_and_kept_once(fresh: Service) -> None:
     again = fresh.http.post("/datasets", content=ZIP)
     assert (again.status_code, again.json()) == (200, told)
     assert fresh.http.get(f"/datasets/{DIGEST.replace(':', '%3A')}").json() == told
-    assert fresh.http.get("/datasets").json() == {"items": [told], "next_cursor": None}
+    assert fresh.http.get("/datasets").json() == {"items": [{**told, "sketch": None}], "next_cursor": None}
     assert fresh.http.delete(f"/datasets/{DIGEST}").status_code == 204
     assert fresh.http.get(f"/datasets/{DIGEST}").status_code == 404
     assert fresh.http.delete(f"/datasets/{DIGEST}").status_code == 404
@@ -121,3 +121,48 @@ def test_a_wrong_task_names_each_fault(
 
 def test_a_task_needs_a_dataset_that_is_there(http: httpx.Client) -> None:
     assert http.post("/tasks", json={"dataset": digest_of("none")}).status_code == 404
+
+
+def statement(http: httpx.Client, data: bytes) -> dict[str, object]:
+    """What the zoo says of an upload, as whoever keeps it at home would state it."""
+    told = http.post("/datasets", content=data).json()
+    http.delete(f"/datasets/{told['digest']}").raise_for_status()
+    names = ("digest", "format", "size_bytes", "classes", "counts", "shape", "same_shape")
+    return {name: told[name] for name in names}
+
+
+def test_a_dataset_is_stated_as_json_and_then_uploaded(http: httpx.Client) -> None:
+    data = quadrant_zip(6, seed=11)
+    said = statement(http, data)
+    made, again = http.post("/datasets", json=said), http.post("/datasets", json=said)
+    assert (made.status_code, again.status_code, made.json()["held"]) == (201, 200, False)
+    assert made.json() == again.json() == http.get(made.headers["location"]).json()
+    assert http.get(f"/tasks/{said['digest']}").json()["counts"] == dict.fromkeys("abcd", 6)
+    assert http.get(f"/blobs/{said['digest']}").status_code == 404
+    other = http.post("/datasets", json={**said, "counts": [1, 2, 3, 4]})
+    assert (other.status_code, other.json()["code"]) == (409, "conflict")
+    recipe = {"name": "ada/never", "recipe": {"task": {"dataset": said["digest"]}, "family": "mlp"}}
+    refused = http.post("/jobs", json=recipe)
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    held = http.post("/datasets", content=data)
+    assert (held.status_code, held.json()["held"]) == (201, True)
+    assert http.post("/datasets", json=said).json() == held.json()
+    assert http.delete(f"/datasets/{said['digest']}").status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "pointer"),
+    [
+        ({"digest": "sha256:abc"}, "invalid_input", "/digest"),
+        ({"counts": [1, 2, 3, 0]}, "invalid_input", "/counts/3"),
+        ({"counts": [1, 2, 3]}, "invalid_dataset", "/counts"),
+        ({"classes": ["a", "a", "b", "c"]}, "invalid_dataset", "/classes/0"),
+        ({"images": "AAAA"}, "invalid_input", "/images"),
+    ],
+)
+def test_a_wrong_statement_names_each_fault(
+    http: httpx.Client, change: dict[str, object], code: str, pointer: str
+) -> None:
+    answer = http.post("/datasets", json={**statement(http, quadrant_zip(3, seed=12)), **change})
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert pointer in [fault["pointer"] for fault in answer.json()["errors"]]

@@ -5,39 +5,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from api.plots import draw_map, draw_ranking
+from api.plots import draw_ranking
 from registry.manifest import Preprocessing
 from registry.names import Digest
-from registry.rankings import MapTask, RankedModule, Ranking, RankingRow, TaskMap
+from registry.rankings import RankedModule, Ranking, RankingRow
 
 DATA = Digest("sha256:" + "d" * 64)
 MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "svg": b"<?xml"}
 PREPROCESSING = Preprocessing(colour="grey", height=8, width=8, mean=(0.5,), std=(0.5,))
-
-
-def map_of(size, *, names=("cat", "dog")):
-    tasks = tuple(
-        MapTask(
-            task=f"task-{place}",
-            data=DATA,
-            classes={f"{name}{place}": (name,) for name in names},
-            module=RankedModule(ref=f"a/b{place}@1", digest=DATA),
-            cluster=int(place >= size // 2),
-        )
-        for place in range(size)
-    )
-    scores = tuple(tuple(0.1 * ((row + 2 * column) % 9) for column in range(size)) for row in range(size))
-    return TaskMap(
-        query="query-1",
-        rank_by="centred_alignment",
-        seed=0,
-        examples=100,
-        scorer="statistics-1",
-        serial=3,
-        tasks=tasks,
-        scores=scores,
-        order=tuple(range(size)),
-    )
 
 
 def row_of(place, *, ref=None, static=0.3):
@@ -78,14 +53,6 @@ def ranking_of(*rows):
 
 
 @pytest.mark.parametrize("kind", ["png", "svg"])
-@pytest.mark.parametrize("size", [1, 4, 21])
-def test_a_map_is_a_picture_at_every_size(kind, size):
-    picture = draw_map(map_of(size), kind)
-    assert picture.startswith(MAGIC[kind])
-    assert len(picture) > 3_000
-
-
-@pytest.mark.parametrize("kind", ["png", "svg"])
 @pytest.mark.parametrize("size", [0, 1, 70])
 def test_a_ranking_is_a_picture_at_every_length(kind, size):
     picture = draw_ranking(ranking_of(*(row_of(place) for place in range(size))), kind)
@@ -97,29 +64,22 @@ def test_a_ranking_is_a_picture_at_every_length(kind, size):
 def test_the_same_answer_gives_the_same_bytes_also_when_drawn_at_once(kind):
     ranking = ranking_of(row_of(0), row_of(1, static=None))
     with ThreadPoolExecutor(4) as pool:
-        maps = list(pool.map(lambda _: draw_map(map_of(4), kind), range(4)))
         rankings = list(pool.map(lambda _: draw_ranking(ranking, kind), range(4)))
-    assert len(set(maps)) == 1
     assert len(set(rankings)) == 1
 
 
-def test_a_map_of_many_tasks_is_still_a_picture():
-    assert draw_map(map_of(61), "png").startswith(MAGIC["png"])
-
-
 def test_other_scores_give_other_pictures():
-    assert draw_map(map_of(4), "svg") != draw_map(map_of(5), "svg")
     assert draw_ranking(ranking_of(row_of(0)), "png") != draw_ranking(ranking_of(row_of(1)), "png")
 
 
 def test_svg_is_well_formed_and_holds_no_date():
-    for picture in (draw_map(map_of(4), "svg"), draw_ranking(ranking_of(row_of(0)), "svg")):
-        assert ElementTree.fromstring(picture).tag.endswith("svg")
-        assert b"dc:date" not in picture
+    picture = draw_ranking(ranking_of(row_of(0)), "svg")
+    assert ElementTree.fromstring(picture).tag.endswith("svg")
+    assert b"dc:date" not in picture
 
 
 @pytest.mark.parametrize("name", ["$x^{$", "猫", "<script>alert(1)</script>", "\n\t", "x" * 5_000, "\\frac"])
-def test_no_class_name_breaks_a_picture(name):
-    picture = draw_map(map_of(2, names=(name, "dog")), "svg")
+def test_no_name_of_a_module_breaks_a_picture(name):
+    picture = draw_ranking(ranking_of(row_of(0, ref=name)), "svg")
     assert b"<script" not in picture
     ElementTree.fromstring(picture)

@@ -6,13 +6,15 @@ import sys
 import pytest
 import torch
 
-from bench import methods, objectives, speed, training, weak_labels
+from bench import halving, methods, objectives, sketch, speed, training, weak_labels
 from bench.activations import ActivationMeter
 from bench.cifar import ROOT
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bench", [training, objectives, methods, weak_labels, speed], ids=lambda bench: bench.__name__)
+@pytest.mark.parametrize(
+    "bench", [halving, training, objectives, methods, weak_labels, speed, sketch], ids=lambda bench: bench.__name__
+)
 def test_a_bench_runs_at_its_smallest_size_and_ends_with_one_line_of_json(bench, monkeypatch, capsys):
     if not (ROOT.parent / "shared" / "data" / "cifar10-train.parquet").exists():
         pytest.skip("the CIFAR-10 files are not there")

@@ -49,7 +49,8 @@ def test_the_module_that_sees_the_classes_ranks_first(zoo: Zoo) -> None:
     assert best.interval[0] <= best.score <= best.interval[1]
     assert best.score > best.chance
     assert best.n_per_class == {"a": 20, "b": 20, "c": 20, "d": 20}
-    assert best.panel["centred_alignment"] == pytest.approx(best.score)
+    assert ranking.rank_by == "ridge_gcv"
+    assert best.panel["ridge_gcv"] == best.score
 
 
 def test_a_module_published_twice_ties_with_itself(zoo: Zoo) -> None:

@@ -31,7 +31,7 @@ def test_the_migrated_constraints_are_those_of_the_records(engine, tmp_path):
 
 def test_upgrading_twice_changes_nothing(engine):
     upgrade(engine)
-    assert revision_of(engine) == newest_revision() == "0003"
+    assert revision_of(engine) == newest_revision() != "0001"
 
 
 def test_an_empty_database_has_no_revision(database):

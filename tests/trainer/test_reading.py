@@ -1,5 +1,6 @@
 import io
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,19 @@ def test_a_score_reads_only_the_examples_it_draws(tmp_path):
     assert loaded.images.shape == (30, 6, 6, 3)
     assert np.bincount(loaded.labels).tolist() == [10, 20]
     assert loaded.classes == ("b", "a")
+
+
+def test_slices_of_a_task_share_no_example_and_have_each_class_by_its_share(tmp_path):
+    path, chains = arrays(tmp_path / "a.npz"), ((digest_of_bytes(b"m"),),)
+    task = TaskSpec(dataset=DIGITS, classes={"b": ("1",), "a": ("0", "2")})
+    read = [
+        read_task(path, ScoreWork(task=task, chains=chains, start=start, examples=end, seed=3), preprocessing=PIXELS)
+        for start, end in ((0, 12), (12, 30), (30, 999), (0, 30))
+    ]
+    assert [np.bincount(part.labels).tolist() for part in read] == [[4, 8], [6, 12], [10, 20], [10, 20]]
+    sums = [Counter(part.images.reshape(len(part.images), -1).sum(axis=1).tolist()) for part in read]
+    assert sums[0] + sums[1] == sums[3]
+    assert (sums[0] + sums[1] + sums[2]).total() == 60
 
 
 def test_images_to_predict_on_need_no_labels(tmp_path):

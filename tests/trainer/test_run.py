@@ -10,6 +10,7 @@ from registry.manifest import Role
 from registry.module_file import check_module_file
 from registry.recipes import OptimiserSpec, OutputSpec, TrainingRecipe
 from registry.records import Progress
+from registry.sketches import estimate_overlap, sketch_images
 from tests.trainer.examples import digests, digits, ignore, never, recipe, run
 from trainer.data import split
 from trainer.progress import Stopped
@@ -70,6 +71,14 @@ def test_hidden_modules_are_told_pairs_and_output_modules_labels():
         task = hidden.manifest.task
         assert (task.labels_known, task.pairs_known) == (0, count * (count - 1) // 2)
     assert (output.manifest.task.labels_known, output.manifest.task.pairs_known) == (12, 0)
+
+
+def test_every_manifest_has_the_sketch_of_the_training_examples():
+    sketches = {module.manifest.task.sketch for module in run(modules=2, held_out_share=0.25).modules}
+    assert len(sketches) == 1
+    overlap = estimate_overlap(sketches.pop(), sketch_images(digits().images))
+    assert overlap.share == 1.0
+    assert overlap.jaccard < 0.9
 
 
 def test_end_to_end_says_that_its_hidden_modules_saw_all_labels():

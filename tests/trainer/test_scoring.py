@@ -19,7 +19,7 @@ from trainer.loaded import LoadedModule
 from trainer.prediction import predict
 from trainer.progress import Stopped, Tracker
 from trainer.run import TrainedNetwork, train
-from trainer.scoring import ScoredModule, deal, forwards, group_chains, score
+from trainer.scoring import ScoredModule, deal, forwards, group_chains, score, shuffle_labels
 
 CPU = choose_placement("float32", device="cpu")
 
@@ -107,6 +107,22 @@ def test_shards_are_disjoint_and_of_one_size():
     shards = deal(labels, work(any_chain(), examples=40, shards=10))
     assert len({int(row) for shard in shards for row in shard}) == 40
     assert [len(shard) for shard in shards] == [4] * 10
+
+
+def test_a_later_part_of_the_examples_is_dealt_whole_and_apart_from_the_first():
+    labels = task().labels[:60]
+    first, later = (deal(labels, work(any_chain(), start=start, examples=start + 60)) for start in (0, 100))
+    assert sorted(np.concatenate(later).tolist()) == sorted(np.concatenate(first).tolist()) == list(range(60))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, later, strict=True))
+    assert len(first) == len(later) == 5
+
+
+def test_parts_of_the_examples_are_shuffled_apart():
+    labels, drawn = task().labels, np.arange(50)
+    first, later = (shuffle_labels(labels, drawn, seed=1, start=start) for start in (0, 50))
+    assert not np.array_equal(first, later)
+    assert np.array_equal(later, shuffle_labels(labels, drawn, seed=1, start=50))
+    assert (np.sort(later[:, :50]) == np.sort(labels[:50])).all()
 
 
 def test_shards_repeat_with_their_seed_and_change_with_it():

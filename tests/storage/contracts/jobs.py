@@ -20,6 +20,31 @@ class JobRecordsContract:
             assert work.jobs.get(job.id) == job
         assert (job.status, job.attempt, job.created_at) == (JobStatus.QUEUED, 0, NOW)
 
+    def test_much_work_is_queued_at_once_in_its_order(self, begin):
+        every = [*(VerifyWork(module=digest_of(number)) for number in range(1200)), score_work(), score_work()]
+        with begin() as work:
+            jobs = work.jobs.submit_all(every, owner="ada", at=NOW)
+            assert work.jobs.submit_all([], owner="ada", at=NOW) == ()
+        assert [job.work for job in jobs] == every
+        with begin() as work:
+            assert work.jobs.get(jobs[700].id) == jobs[700]
+            assert work.jobs.open() == tuple(sorted(jobs, key=lambda job: job.id))
+            assert len({job.id for job in jobs}) == len(every)
+
+    def test_jobs_are_found_together_and_whether_one_is_open(self, begin):
+        one, two, other = submit(begin), submit(begin), submit(begin)
+        with begin() as work:
+            assert work.jobs.those([two.id, one.id, 99]) == (one, two)
+            assert work.jobs.those([]) == ()
+            assert work.jobs.any_open([one.id, two.id])
+            assert not work.jobs.any_open([])
+        for job in (one, two):
+            claim(begin)
+            end(begin, job, attempt=1)
+        with begin() as work:
+            assert not work.jobs.any_open([one.id, two.id, 99])
+            assert work.jobs.any_open([*range(100, 1200), other.id])
+
     def test_a_job_that_was_never_submitted_is_not_there(self, begin):
         with begin() as work:
             assert work.jobs.get(7) is None
@@ -51,6 +76,14 @@ class JobRecordsContract:
         assert claim(begin, kinds=["predict", "score"]).id == score.id
         assert claim(begin, kinds=["predict", "score"]) is None
         assert claim(begin, kinds=[]) is None
+
+    def test_a_worker_gets_only_the_jobs_that_it_may_have(self, begin):
+        jobs = [submit(begin) for _ in range(3)]
+        assert claim(begin, among=[]) is None
+        assert claim(begin, among=[jobs[2].id, 10**9]).id == jobs[2].id
+        assert claim(begin, among=range(jobs[1].id, jobs[1].id + 2000)).id == jobs[1].id
+        assert claim(begin, among=[jobs[1].id, jobs[2].id]) is None
+        assert claim(begin).id == jobs[0].id
 
     def test_a_job_is_free_again_once_its_lease_ran_out(self, begin):
         job = submit(begin)
@@ -242,11 +275,11 @@ def submit(begin, *, work=None):
         return unit.jobs.submit(work or train_work(), owner="ada", at=NOW)
 
 
-def claim(begin, *, kinds=TRAIN, worker="worker", at=NOW):
+def claim(begin, *, kinds=TRAIN, worker="worker", at=NOW, among=None):
     """Claim the oldest free job for half a minute."""
     with begin() as work:
         lease = later((at - NOW).total_seconds() + 30)
-        return work.jobs.claim(kinds, worker=worker, at=at, lease_expires_at=lease)
+        return work.jobs.claim(kinds, worker=worker, at=at, lease_expires_at=lease, among=among)
 
 
 def seen(begin, job):

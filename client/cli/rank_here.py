@@ -1,0 +1,44 @@
+"""`zoo rank --here`: the modules come to the images, in a process of its own; only statistics leave."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from client.cli.work import require_torch
+from client.folders import as_file
+from client.home_rankings import HomeRanking
+from registry.errors import JobFailedError
+from registry.rankings import Ranking
+
+SAID_WHY = (1, 2, 130, 143)
+
+
+def ranked_here(request: HomeRanking, *, token: str | None) -> Ranking:
+    """Let the trainer rank beside the images, a file or a folder.
+
+    Raises:
+        SettingsError: networks cannot run here.
+        JobFailedError: it was killed.
+    """
+    require_torch()
+    with as_file(Path(request.data)) as data, tempfile.TemporaryDirectory(prefix="module-zoo-") as folder:
+        path = Path(folder) / "request.json"
+        path.write_text(request.model_copy(update={"data": str(data)}).model_dump_json())
+        environment = os.environ if token is None else {**os.environ, "ZOO_TOKEN": token}
+        done = subprocess.run(ranker_command(path), check=False, stdout=subprocess.PIPE, env=environment)
+    if done.returncode in SAID_WHY:
+        raise typer.Exit(done.returncode)
+    if done.returncode != 0:
+        ended = f"ranking here was ended from outside, with status {done.returncode}"
+        raise JobFailedError(f"{ended}; is there enough memory? --examples takes fewer images")
+    return Ranking.model_validate_json(done.stdout)
+
+
+def ranker_command(request: Path) -> Sequence[str]:
+    """The command line that ranks here; the token travels in the environment, where others cannot read it."""
+    return [sys.executable, "-m", "trainer", "rank", "--request", str(request)]

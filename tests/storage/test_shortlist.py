@@ -1,0 +1,7 @@
+"""The shortlist in SQLite."""
+
+from tests.storage.contracts.shortlist import ShortlistContract
+
+
+class TestSqliteShortlist(ShortlistContract):
+    pass
