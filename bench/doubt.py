@@ -1,0 +1,174 @@
+"""Are the doubts of a score right: intervals, shuffled labels, ties?
+
+Coverage. Examples are drawn again and again, n at a time; the truth is the mean score over all draws, which is what a
+score of n examples estimates. How often does the interval (95 %, jackknife over 10 shards) hold it? Measured on a
+simulation (unit vectors around class means, as many examples as wanted) and on the features of real modules (draws
+from a pool of 5,000 images, so that they overlap by n / 5,000).
+
+Shuffled labels. With the labels of the target shuffled, how often does a ranking of all modules say that one of them
+is better than chance? And with labels that are drawn very unevenly?
+
+Ties. A module is published twice: do the two share a rank?
+
+{RESULT}
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.ranking_zoo import TASKS, Zoo, kept_zoo, make_zoo, relabel
+from bench.report import parse_quick, report
+from kernel_methods.evidence import Evidence
+from kernel_methods.kernels import RankerName
+from kernel_methods.shuffles import ShuffledSums
+from kernel_methods.statistics import TaskStatistics
+from registry.judging import Judged, decide, judge, ranks
+from registry.manifest import FeatureMap
+from registry.rankings import ScoreOptions
+
+Floats = NDArray[np.floating]
+Integers = NDArray[np.int64]
+
+PHI = FeatureMap(activation="relu", pooling="none", k_min=0.0, k_max=1.0)
+RANKERS: tuple[RankerName, ...] = ("ridge_gcv", "centred_alignment", "logme")
+SHARDS = 10
+SHUFFLES = 99
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Draws of each coverage figure and of each figure on shuffled labels, and the numbers of examples."""
+
+    draws: int
+    shuffled: int
+    examples: tuple[int, ...]
+
+
+FULL = Size(draws=300, shuffled=200, examples=(50, 100, 500))
+QUICK = Size(draws=40, shuffled=20, examples=(100,))
+
+
+def evidence_of(features: Floats, labels: Integers, generator: np.random.Generator) -> Evidence:
+    """What a worker's pass leaves behind: random shards, and shuffled sums."""
+    classes = int(labels.max()) + 1
+    parts = np.array_split(generator.permutation(len(labels)), min(SHARDS, len(labels) // 2))
+    shards = tuple(TaskStatistics.of(features[part], labels[part], classes=classes) for part in parts)
+    dealt = np.stack([generator.permutation(labels) for _ in range(SHUFFLES)])
+    return Evidence(shards, ShuffledSums.of(features, dealt, classes=classes))
+
+
+def judged(features: Floats, labels: Integers, name: RankerName, generator: np.random.Generator) -> Judged:
+    """One module judged on these examples, without the rest of the panel."""
+    return judge(evidence_of(features, labels, generator), PHI, ScoreOptions(rank_by=name, panel=("raw",)))
+
+
+def simulated(examples: int, seed: int, *, dimensions: int = 64, classes: int = 5) -> tuple[Floats, Integers]:
+    """Unit vectors with relu, around class means that overlap."""
+    means = np.random.default_rng(0).normal(size=(classes, dimensions))
+    generator = np.random.default_rng([1, seed])
+    labels = generator.integers(0, classes, examples)
+    features = np.maximum(0.5 * means[labels] + generator.normal(size=(examples, dimensions)), 0.0)
+    return features / np.linalg.norm(features, axis=1, keepdims=True), labels
+
+
+Draw = Callable[[int, int], tuple[Floats, Integers]]
+"""Examples and their labels: so many, by a seed."""
+
+
+def coverage(draw: Draw, examples: int, draws: int, *, name: RankerName) -> float:
+    """Share of the draws whose interval holds the mean score of all draws."""
+    told = [judged(*draw(examples, seed), name, np.random.default_rng([2, seed])) for seed in range(draws)]
+    truth = float(np.mean([one.score for one in told]))
+    return float(np.mean([one.interval[0] <= truth <= one.interval[1] for one in told]))
+
+
+def pool_of(zoo: Zoo, module: int, task: str) -> Draw:
+    """Draws from the images that a zoo's module is scored on."""
+    labels = relabel(zoo.labels[0], TASKS[task])
+    rows = np.flatnonzero(labels >= 0)
+
+    def draw(examples: int, seed: int) -> tuple[Floats, Integers]:
+        chosen = np.random.default_rng([3, seed]).permutation(rows)[:examples]
+        return zoo.features[module][0][chosen], labels[chosen]
+
+    return draw
+
+
+def called_useful(zoo: Zoo, examples: int, draws: int, *, name: RankerName, rare: int | None = None) -> float:
+    """Share of shuffles of the labels for which a ranking of all modules says that one beats chance.
+
+    With ``rare`` there are two classes, one of so many examples.
+    """
+    told = []
+    for seed in range(draws):
+        generator = np.random.default_rng([4, seed])
+        rows = generator.permutation(len(zoo.labels[0]))[:examples]
+        labels = (np.arange(examples) < rare).astype(np.int64) if rare else zoo.labels[0][rows]
+        labels = generator.permutation(labels)
+        found = [judged(each[0][rows], labels, name, np.random.default_rng([5, seed])) for each in zoo.features]
+        found.sort(key=lambda one: -one.score)
+        told.append(decide(found, ranks(found)) != "none_better_than_chance")
+    return float(np.mean(told))
+
+
+def twins_tie(zoo: Zoo, examples: int, *, name: RankerName) -> bool:
+    """Whether every module shares its rank with itself."""
+    labels = zoo.labels[0][:examples]
+    told = []
+    for features in zoo.features:
+        one = judged(features[0][:examples], labels, name, np.random.default_rng(5))
+        told.append(ranks([one, one]) == [1, 1])
+    return all(told)
+
+
+def coverages(zoo: Zoo, size: Size) -> Iterator[tuple[str, float]]:
+    """Every coverage figure, by its name."""
+    pools = {
+        "simulated": simulated,
+        "resnet_ten_classes": pool_of(zoo, 0, "ten classes"),
+        "lenet_cat_dog": pool_of(zoo, len(zoo.names) // 2, "cat, dog"),
+    }
+    for name in RANKERS:
+        for kind, draw in pools.items():
+            for examples in size.examples:
+                found = coverage(draw, examples, size.draws, name=name)
+                print(f"{name}, {kind}, {examples} examples: the interval holds the truth in {found:.1%}", flush=True)
+                yield f"{name}_{kind}_{examples}_coverage", round(found, 3)
+
+
+def main() -> None:
+    quick = parse_quick(__doc__)
+    size = QUICK if quick else FULL
+    zoo = small_zoo() if quick else kept_zoo(lambda: make_zoo(seed=0, scored=5000, probe=4000, test=4000), name="zoo0")
+    figures = dict(coverages(zoo, size))
+    for name in RANKERS[:2]:
+        for rare in (None, 5):
+            share = called_useful(zoo, 100, size.shuffled, name=name, rare=rare)
+            kind = "shuffled" if rare is None else "shuffled_rare"
+            print(f"{name}, {kind}: called useful in {share:.1%}", flush=True)
+            figures[f"{name}_{kind}_called_useful"] = round(share, 3)
+    tie = all(twins_tie(zoo, 200, name=name) for name in RANKERS)
+    useful = max(value for key, value in figures.items() if key.endswith("useful"))
+    covered = [value for key, value in figures.items() if key.startswith("ridge_gcv") and key.endswith("coverage")]
+    holds = tie and useful <= 0.05 and min(covered) >= 0.93 and max(covered) <= 0.99
+    report(bench="doubt", figures={**figures, "twins_tie": tie}, targets={"called_useful": 0.05}, holds=holds)
+
+
+def small_zoo() -> Zoo:
+    """Random features in place of trained modules, for the quick version."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 10, 1000)
+    pixels = generator.normal(size=(10, 48))[labels] + 2.0 * generator.normal(size=(1000, 48))
+    features = []
+    for width in (16, 64, 128):
+        made = np.maximum(pixels @ generator.normal(size=(48, width)), 0.0).astype(np.float32)
+        unit = made / np.linalg.norm(made, axis=1, keepdims=True)
+        features.append((unit, unit, unit))
+    return Zoo(("narrow", "middle", "wide"), tuple(features), (labels, labels, labels))
+
+
+if __name__ == "__main__":
+    main()
