@@ -163,9 +163,12 @@ class QueryService:
         return self._written(query, {"status": QueryStatus.FAILED, "error_code": code, "error": reason})
 
     def _begun_again(self, query: Query, plan: Plan, error: StatisticsLostError) -> Query:
-        """The query with jobs that make lost statistics again."""
+        """The query with jobs that make lost statistics again, unless somebody else has gone on with it meanwhile."""
         with self._begin() as work:
             work.hold()
+            present = work.queries.get(query.id)
+            if present is not None and _went_on(query, present):
+                return present
             work.statistics.remove(error.key)
             jobs: set[int] = set()
             for number in range(round_of(plan) + 1):
@@ -183,7 +186,7 @@ class QueryService:
             present = work.queries.get(query.id)
             if present is None:
                 raise NotFoundError(f"there is no query {query.id!r} any more; ask the question again")
-            if present.status is not QueryStatus.RUNNING or present.plan != query.plan:
+            if _went_on(query, present):
                 return present
             part = part_of(plan, round_of(plan))
             kept = work.statistics.get([cell.key for cell in part.cells])
@@ -198,11 +201,11 @@ class QueryService:
         return opened
 
     def _written(self, query: Query, update: dict[str, str]) -> Query:
-        """Store how a running query ended; whoever was first with it wins, and both would say the same."""
+        """Store how a running query ended; whoever went on with it meanwhile wins, and nothing of that is undone."""
         with self._begin() as work:
             work.hold()
             present = work.queries.get(query.id)
-            if present is None or present.status is not QueryStatus.RUNNING:
+            if present is None or _went_on(query, present):
                 return present or query.model_copy(update=update)
             ended = query.model_copy(update=update)
             work.queries.replace(ended)
@@ -255,6 +258,11 @@ def _query(work: UnitOfWork, query_id: str, owner: str | None) -> Query:
         if all(work.datasets.get(dataset, owner=owner) is not None for dataset in datasets):
             return query
     raise NotFoundError(f"there is no query {query_id[:200]!r}; ask with POST /transferability")
+
+
+def _went_on(query: Query, present: Query) -> bool:
+    """Whether a running query is not as it was read any more: it has ended, or waits for other jobs, or on a round."""
+    return present.status is not QueryStatus.RUNNING or (present.plan, present.jobs) != (query.plan, query.jobs)
 
 
 def _waits(jobs: Sequence[Job]) -> bool:

@@ -1,0 +1,61 @@
+"""Queries that several look after at once: whoever looked longer ago undoes nothing of what happened since."""
+
+import pytest
+
+from registry.rankings import RankingQuestion
+from registry.records import Job, QueryStatus
+from registry.work import ScoreResult
+from registry.zoo import Zoo
+from tests.numpy_worker import OWNER, add_dataset, publish, quadrant_module, work_all
+
+
+def ask_twice_and_lose(zoo: Zoo) -> str:
+    """A question whose statistics are kept, but their bytes are gone."""
+    publish(zoo, "ada/seeing", quadrant_module())
+    data = add_dataset(zoo)
+    zoo.reusability.ask_ranking(RankingQuestion(task=data), owner=OWNER)
+    (done,) = work_all(zoo)
+    lose(zoo, done)
+    return zoo.reusability.ask_ranking(RankingQuestion(task=data, rank_by="raw"), owner=OWNER)
+
+
+def lose(zoo: Zoo, done: Job) -> None:
+    assert isinstance(done.result, ScoreResult)
+    zoo.blobs.delete(done.result.statistics[0].blob)
+
+
+def status(zoo: Zoo, query: str) -> QueryStatus:
+    return zoo.queries.state(query, owner=OWNER).status
+
+
+def test_a_question_cancelled_while_its_statistics_are_found_lost_stays_cancelled(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = ask_twice_and_lose(zoo)
+    begun_again = zoo.queries._begun_again
+
+    def after_a_cancel(*args):
+        zoo.queries.cancel(query, owner=OWNER)
+        return begun_again(*args)
+
+    monkeypatch.setattr(zoo.queries, "_begun_again", after_a_cancel)
+    assert status(zoo, query) is QueryStatus.CANCELLED
+    assert work_all(zoo) == []
+    assert status(zoo, query) is QueryStatus.CANCELLED
+
+
+def test_whoever_looked_before_statistics_were_made_again_answers_nothing_without_them(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = ask_twice_and_lose(zoo)
+    settled = zoo.queries._settled
+
+    def after_another(*args):
+        monkeypatch.setattr(zoo.queries, "_settled", settled)
+        assert status(zoo, query) is QueryStatus.RUNNING  # the other finds them lost, and has them made again
+        return settled(*args)
+
+    monkeypatch.setattr(zoo.queries, "_settled", after_another)
+    assert status(zoo, query) is QueryStatus.RUNNING
+    assert len(work_all(zoo)) == 1
+    assert status(zoo, query) is QueryStatus.DONE
