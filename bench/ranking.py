@@ -33,7 +33,7 @@ Measured on 2026-11-21, one thread of a shared core of an x86-64 server (nothing
     best of LogME, N-LEEP, kNN, probe less default: -.027, -.032, -.018, +.002 (target at most .02)
 
 At 50 examples no estimator here leads the static ranker by .08: what 50 images say is less than what the static ranker
-knows from the 650 of the other 13 tasks. docs/decisions/0018-the-default-ranker.md has the intervals, and what would help.
+knows from the 650 of the other 13 tasks. Intervals, and what would help: docs/decisions/0018-the-default-ranker.md.
 """
 
 import time
