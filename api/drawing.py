@@ -1,5 +1,6 @@
 """What all pictures of answers share: settings under which the same figure becomes the same bytes, and their words."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -14,6 +15,7 @@ PictureFormat: TypeAlias = Literal["png", "svg"]
 LONGEST_LABEL = 32
 DOTS_PER_INCH = 144
 INK, MUTED, ACCENT, OTHER = "#1f2933", "#9aa5b1", "#0b63b0", "#b3530c"
+HASHED_NAME = re.compile(rb"(?<=[\"#])[pm][0-9a-f]{10}(?=[\")])")
 _DRAWING = Lock()
 """matplotlib's settings belong to the whole process, so one picture is drawn at a time."""
 
@@ -40,9 +42,18 @@ def bytes_of(figure: Figure, format: PictureFormat) -> bytes:  # noqa: A002
     out = BytesIO()
     if format == "svg":
         figure.savefig(out, format="svg", metadata={"Date": None})
-    else:
-        figure.savefig(out, format="png", dpi=DOTS_PER_INCH, metadata={"Software": "module-zoo"})
+        return _counted_names(out.getvalue())
+    figure.savefig(out, format="png", dpi=DOTS_PER_INCH, metadata={"Software": "module-zoo"})
     return out.getvalue()
+
+
+def _counted_names(svg: bytes) -> bytes:
+    """The picture with its clip paths and markers named in their order.
+
+    matplotlib names them by a hash of their coordinates, of which a layout may change the last bit from run to run.
+    """
+    names: dict[bytes, bytes] = {}
+    return HASHED_NAME.sub(lambda found: names.setdefault(found.group(), b"shape%d" % len(names)), svg)
 
 
 def shortened(text: str) -> str:

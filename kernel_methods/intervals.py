@@ -175,9 +175,14 @@ def chance_level(stats: TaskStatistics, *, name: ScoreName, k_min: float, k_max:
 
 
 def smallest_p_value(stats: TaskStatistics) -> float:
-    """One over the number of ways to deal the labels: no score can be rarer than that among shuffles, in (0, 1]."""
+    """One over the number of ways to deal the labels that a score can tell apart, in (0, 1].
+
+    No score can be rarer than that among shuffles. None of them depends on what classes are called, so that classes
+    with as many examples may swap their names.
+    """
     ways = gammaln(stats.examples + 1) - float(gammaln(stats.counts + 1).sum())
-    return float(np.exp(-ways))
+    alike = np.unique(stats.counts[stats.counts > 0], return_counts=True)[1]
+    return float(np.exp(min(0.0, float(gammaln(alike + 1).sum()) - ways)))
 
 
 def _weights(name: ScoreName, examples: int) -> Weights:

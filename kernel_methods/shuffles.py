@@ -17,7 +17,7 @@ from kernel_methods.shuffling import Weights, class_weights
 from kernel_methods.statistics import Floats, Integers, TaskStatistics
 
 MOST_SHUFFLES = 200
-FEWEST_SHUFFLES = 20
+FEWEST_SHUFFLES = 40
 SUM_BYTES = 1 << 24
 FEWEST_DRAWN = 10
 FLAT = 1e-12
@@ -82,7 +82,7 @@ class ShuffledSums:
 
 
 def shuffle_count(*, classes: int, dimensions: int) -> int:
-    """How many shuffles fit into 16 MiB of float32 sums, at most 200; 0 where fewer than 20 do."""
+    """How many shuffles fit into 16 MiB of float32 sums, at most 200; 0 where fewer than 40 do."""
     count = min(MOST_SHUFFLES, SUM_BYTES // (4 * classes * dimensions))
     return count if count >= FEWEST_SHUFFLES else 0
 

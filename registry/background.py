@@ -7,6 +7,9 @@ from typing import Generic, TypeVar
 
 Made = TypeVar("Made")
 
+MOST_UNTOLD = 100
+"""So much that has ended waits to be told; what ended before that, and nobody came for, is forgotten."""
+
 
 @dataclass(slots=True)
 class _Running(Generic[Made]):
@@ -42,6 +45,7 @@ class Background(Generic[Made]):
         with self._lock:
             running = self._running.get(key)
             if running is None:
+                self._forget_oldest()
                 running = self._running[key] = _Running()
                 threading.Thread(target=self._do, args=(running, work), name=f"make-{key}", daemon=True).start()
         if not running.ended.wait(seconds):
@@ -52,6 +56,12 @@ class Background(Generic[Made]):
         if running.error is not None:
             raise running.error
         return running.made
+
+    def _forget_oldest(self) -> None:
+        """Forget what ended and nobody came for; the lock is held."""
+        untold = [key for key, running in self._running.items() if running.ended.is_set()]
+        for key in untold[:-MOST_UNTOLD]:
+            del self._running[key]
 
     def _do(self, running: _Running[Made], work: Callable[[], Made]) -> None:
         try:

@@ -68,16 +68,17 @@ class DatasetService:
         return AddedDataset(dataset, created=mine is None or not mine.held)
 
     def _confirm(self, work: UnitOfWork, *, stated: Dataset, read: Dataset) -> tuple[Digest, ...]:
-        """Put what was read in place of what was stated, and forget what was made at home: nobody could check it.
+        """Make room for what was read of what was stated, and forget what was made at home: nobody could check it.
 
-        Gives the bytes that nothing refers to any more; tasks stay where what was stated is true.
+        Nobody holds the dataset by a statement any more: who only knew its digest has not its images now. Gives the
+        bytes that nothing refers to any more; tasks stay where what was stated is true.
         """
         same = DatasetStatement.of(stated) == DatasetStatement.of(read)
         kept = work.tasks.of_dataset(read.digest) if same else ()
         orphans = (*self._forget(work, read.digest), *work.statistics.remove_data(read.digest))
         for task in kept:
             work.tasks.add(task)
-        work.datasets.replace(read)
+        work.datasets.remove(read.digest, owner=None)
         return orphans
 
     def state(self, statement: DatasetStatement, *, owner: str) -> AddedDataset:

@@ -39,6 +39,12 @@ RANGES: dict[RankerName, tuple[float, float]] = {
 """What a score can be at all, where that is not -1 to 1: a mean square, an accuracy, C - 1 classes, nats an example."""
 
 ROUNDING = 1e-9
+FALSE_ALARM = 0.025
+"""So rarely shuffled labels may make a ranking say that some module beats chance: half of what an interval may miss,
+so that it also looks rare to whoever tries it a few hundred times."""
+
+SINGLE = 1e-5
+"""Sums of shuffles are kept in single precision: scores so near are equal."""
 
 Shards = tuple[TaskStatistics, ...]
 
@@ -56,11 +62,14 @@ class Surprise:
 
     @classmethod
     def of(cls, score: float, shuffles: NDArray[np.float64]) -> Self:
-        """The same for a score and those of shuffles; without any spread only a higher score is a surprise."""
-        mean, deviation = float(shuffles.mean()), float(shuffles.std())
-        if deviation <= ROUNDING * max(1.0, abs(mean)):
-            return cls(np.inf if score > mean + ROUNDING * max(1.0, abs(mean)) else 0.0, np.zeros(len(shuffles)))
-        return cls((score - mean) / deviation, (shuffles - mean) / deviation)
+        """The same for a score and those of shuffles.
+
+        Mean and deviation are of all of them together, for by chance the score is one among the others.
+        """
+        together = np.append(shuffles, score)
+        mean, deviation = float(together.mean()), float(together.std())
+        scale = 0.0 if deviation <= ROUNDING * max(1.0, abs(mean)) else 1.0 / deviation
+        return cls(scale * (score - mean), scale * (shuffles - mean))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +217,7 @@ def tied(one: Judged, other: Judged) -> bool:
 
 def decide(ordered: Sequence[Judged], given: Sequence[int]) -> Decision:
     """What may be said of a ranking: whether shuffled labels would give some module as surprising a score."""
-    if not ordered or chance_of_any(ordered) > 1.0 - CONFIDENCE:
+    if not ordered or chance_of_any(ordered) > FALSE_ALARM:
         return "none_better_than_chance"
     return "tie" if given.count(1) > 1 else "ranked"
 
@@ -216,16 +225,18 @@ def decide(ordered: Sequence[Judged], given: Sequence[int]) -> Decision:
 def chance_of_any(judged: Sequence[Judged]) -> float:
     """How often the most surprising of all modules' scores under shuffled labels reaches the most surprising here.
 
-    Counted among the shuffles, so that modules that are alike do not count twice; where a module's shuffles were not
-    kept, the smallest p-value times the number of modules.
+    Counted among the shuffles, so that modules that are alike do not count twice, and never below what one module by
+    itself has; where a module's shuffles were not kept, the smallest p-value times the number of modules.
 
     Source:
         Westfall, Young (1993), Resampling-Based Multiple Testing: the single-step maximum.
     """
     surprises = [one.surprise for one in judged if one.surprise is not None]
+    of_one = min(one.p_value for one in judged)
     if len(surprises) < len(judged):
-        return min(1.0, len(judged) * min(one.p_value for one in judged))
+        return min(1.0, len(judged) * of_one)
     count = min(len(surprise.shuffles) for surprise in surprises)
     largest = np.max([surprise.shuffles[:count] for surprise in surprises], axis=0)
     best = max(surprise.score for surprise in surprises)
-    return float(1 + np.count_nonzero(largest >= best - ROUNDING * max(1.0, abs(best)))) / (1 + count)
+    counted = float(1 + np.count_nonzero(largest >= best - SINGLE * max(1.0, abs(best)))) / (1 + count)
+    return max(counted, of_one)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kernel_methods.estimators.nce import label_entropy, nce
+from kernel_methods.estimators.nce import label_entropy, nce_of_cells
 from registry.errors import Fault, InvalidInputError
 from registry.frozen import Frozen
 from registry.names import DigestField
@@ -74,14 +74,14 @@ class LabelRelationService:
 
 def relate_labels(tasks: Sequence[Task], dataset: Dataset) -> LabelRelations:
     """What the labels of tasks of one dataset tell of each other; see `LabelRelations`."""
-    members = [_members(task, dataset) for task in tasks]
+    columns = [_column(task, dataset) for task in tasks]
     counts = np.array(dataset.counts, dtype=np.int64)
-    tables = [[(source * counts) @ target.T for target in members] for source in members]
+    pairs = [[_related_by(source, target, counts) for target in columns] for source in columns]
     return LabelRelations(
         data=dataset.digest,
-        tasks=tuple(_related(task, member @ counts) for task, member in zip(tasks, members, strict=True)),
-        nce=tuple(tuple(_nce(table) for table in row) for row in tables),
-        shared=tuple(tuple(int(table.sum()) for table in row) for row in tables),
+        tasks=tuple(_related(task, column, counts) for task, column in zip(tasks, columns, strict=True)),
+        nce=tuple(tuple(value for value, _ in row) for row in pairs),
+        shared=tuple(tuple(shared for _, shared in row) for row in pairs),
     )
 
 
@@ -104,22 +104,34 @@ def _one_dataset(work: UnitOfWork, tasks: Sequence[Task]) -> Dataset:
     return dataset
 
 
-def _members(task: Task, dataset: Dataset) -> Counts:
-    """Which label of the dataset is in which class of a task: ones and zeros of shape (classes, labels)."""
-    return np.array([[label in merged for label in dataset.classes] for merged in task.classes.values()], np.int64)
+def _column(task: Task, dataset: Dataset) -> Counts:
+    """Which class of a task each label of the dataset is in, by its place; -1 where in none. Shape (labels,)."""
+    class_of = {label: place for place, merged in enumerate(task.classes.values()) for label in merged}
+    return np.array([class_of.get(label, -1) for label in dataset.classes], np.int64)
 
 
-def _related(task: Task, counts: Counts) -> RelatedTask:
-    names = tuple(task.classes)
+def _related(task: Task, column: Counts, counts: Counts) -> RelatedTask:
+    names, there = tuple(task.classes), column >= 0
+    of_class = np.zeros(len(names), np.int64)
+    np.add.at(of_class, column[there], counts[there])
     return RelatedTask(
         task=task.id,
         classes=task.classes,
-        n=int(counts.sum()),
-        n_per_class={name: int(count) for name, count in zip(names, counts, strict=True)},
-        hardness=label_entropy(counts) if np.count_nonzero(counts) > 1 else None,
+        n=int(of_class.sum()),
+        n_per_class={name: int(count) for name, count in zip(names, of_class, strict=True)},
+        hardness=label_entropy(of_class) if np.count_nonzero(of_class) > 1 else None,
     )
 
 
-def _nce(table: Counts) -> float | None:
-    """NCE of a table (sources, targets); None where the examples have fewer than two of the targets."""
-    return nce(table) if np.count_nonzero(table.any(axis=0)) > 1 else None
+def _related_by(source: Counts, target: Counts, counts: Counts) -> tuple[float | None, int]:
+    """NCE over the examples that both tasks have, None where these have fewer than two of the targets; their number.
+
+    There are no more pairs of classes than labels, so that no table of all classes is needed.
+    """
+    both = (source >= 0) & (target >= 0) & (counts > 0)
+    shared = counts[both].astype(np.float64)
+    if len(np.unique(target[both])) < 2:
+        return None, int(shared.sum())
+    cells = np.unique(np.stack([source[both], target[both]]), axis=1, return_inverse=True)[1]
+    of_cells, of_sources = (np.bincount(places, shared).astype(np.float64) for places in (cells, source[both]))
+    return nce_of_cells(of_cells, of_sources), int(shared.sum())

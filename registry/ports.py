@@ -169,9 +169,6 @@ class DatasetRecords(Protocol):
     def get(self, digest: Digest, *, owner: str | None) -> Dataset | None:
         """One dataset; an owner of None sees every one."""
 
-    def replace(self, dataset: Dataset) -> None:
-        """Record a dataset in place of the one with its digest, for all who hold that."""
-
     def list(self, *, owner: str | None, limit: int, cursor: str | None) -> Page[Dataset]:
         """Newest first."""
 

@@ -13,6 +13,7 @@ from registry.names import Digest
 from registry.ports import Begin, BlobStore
 from registry.rankings import SCORER, ModuleSets, NotScored, RankedModule, SetDecision, SetScore, SetStep
 from registry.records import Job, JobStatus, KeptStatistics
+from registry.same_data import data_warnings
 from registry.set_judging import FoundSets, Joined, JudgedSet, find_sets
 from registry.set_plans import SetPlan, Standing, joint_key, stand
 
@@ -79,7 +80,7 @@ def _told(plan: SetPlan, standing: Standing, joined: Joined, found: FoundSets, k
         searched=found.searched,
         n=first.n,
         n_per_class=dict(zip(task.classes, first.counts, strict=True)),
-        warnings=(*plan.warnings, *_warnings(plan, standing, joined, first), *_not_searched(found)),
+        warnings=(*plan.warnings, *_warnings(standing, joined, first), *_not_searched(found)),
         not_scored=tuple(
             NotScored(module=RankedModule(ref=each.ref, digest=each.module), reason=standing.reasons[each.ref])
             for each in plan.candidates
@@ -111,16 +112,15 @@ def _decision(found: FoundSets) -> SetDecision:
     return "set_helps" if len(found.steps) > 1 and found.steps[1].helps else "no_gain_shown"
 
 
-def _warnings(plan: SetPlan, standing: Standing, joined: Joined, first: Judged) -> Iterator[str]:
+def _warnings(standing: Standing, joined: Joined, first: Judged) -> Iterator[str]:
     """What a reader of the steps should know."""
     if min(first.counts) < FEW_EXAMPLES:
         yield f"few examples: the smallest class has {min(first.counts)}"
     if first.left_out is None:
         yield "gains unknown: leaving out a part of so few examples leaves too little for a score"
     for each in standing.sound:
-        trained = standing.modules[each.module].task
-        if trained is not None and trained.data == plan.task.dataset:
-            yield f"same data: {each.ref} was trained on this very dataset"
+        chain = [standing.modules[digest] for digest in each.chain]
+        yield from (f"{each.ref}: {warning}" for warning in data_warnings(chain, standing.dataset))
     zeros = zero_rows(merge(joined.evidence.shards), joined.layout)
     for each, count in zip(standing.sound, zeros, strict=True):
         if count:

@@ -14,13 +14,13 @@ from client.home_rankings import HomeRanking
 from client.zoo import Zoo
 from registry.dataset_file import limits_from, summarise
 from registry.errors import ZooError
-from registry.names import Digest
 from registry.rankings import QueryState, Ranking, RankingQuestion
 from registry.records import QueryStatus
 from registry.settings import Settings
 from registry.statements import DatasetStatement
 from registry.work import SCORE_HERE
 from trainer.duties import Duties
+from trainer.noising import NoisePromise
 from trainer.patience import patiently
 from trainer.progress import Report
 from trainer.worker import Lane
@@ -54,7 +54,8 @@ def rank_at_home(zoo: Zoo, request: HomeRanking, *, report: Report) -> Ranking:
         log.warning("the zoo has these images already, so its own workers score", dataset=dataset.digest)
     task = zoo.tasks.create(dataset.digest, request.classes).id if request.classes else dataset.digest
     asked = zoo.queries.ask(RankingQuestion(**dict(request.options), task=task, noise=request.noise))
-    with _working(zoo, asked.id, {dataset.digest: data}) as lane:
+    promise = None if request.noise is None else NoisePromise(request.noise)
+    with _working(zoo, asked.id, Duties(zoo, at_home={dataset.digest: data}, promise=promise)) as lane:
         state = _followed(zoo, asked, lane, report=report)
     return zoo.queries.ranking_of(state)
 
@@ -76,11 +77,11 @@ def statement_of(file: Path, *, leave_out_broken: bool = False) -> DatasetStatem
 
 
 @contextmanager
-def _working(zoo: Zoo, query: str, at_home: dict[Digest, Path]) -> Iterator[Lane]:
+def _working(zoo: Zoo, query: str, duties: Duties) -> Iterator[Lane]:
     """A lane for the jobs of one query, in a thread, while the block runs; a query that it leaves open is cancelled."""
     lane = Lane(
         zoo,
-        Duties(zoo, at_home=at_home),
+        duties,
         kinds=(SCORE_HERE,),
         name=f"{platform.node() or 'home'}-{os.getpid()}/here",
         stop=threading.Event(),

@@ -51,7 +51,7 @@ from trainer.devices import choose_placement
 from trainer.joint import Joining
 from trainer.lease import Lease
 from trainer.loaded import LoadedModule, load_module
-from trainer.noising import with_noise
+from trainer.noising import NoisePromise, with_noise
 from trainer.patience import patiently
 from trainer.prediction import predict
 from trainer.progress import Tracker
@@ -72,14 +72,24 @@ UNUSABLE = (InvalidInputError, NotFoundError, WrongDigestError, CorruptBlobError
 class Duties:
     """Does work of every kind; keeps built modules for the next job, but nothing of anybody's data."""
 
-    def __init__(self, zoo: Zoo, *, at_home: Mapping[Digest, Path] | None = None) -> None:
-        """Args: zoo: where bytes come from and go to; at_home: datasets whose bytes are here, and go nowhere."""
-        self._zoo, self._at_home = zoo, at_home or {}
+    def __init__(
+        self, zoo: Zoo, *, at_home: Mapping[Digest, Path] | None = None, promise: NoisePromise | None = None
+    ) -> None:
+        """Set up.
+
+        Args:
+            zoo: where bytes come from and go to.
+            at_home: datasets whose bytes are here and go nowhere: nothing is done but to score on them.
+            promise: the noise without which their statistics go nowhere either.
+        """
+        self._zoo, self._at_home, self._promise = zoo, at_home or {}, promise
         self._placement = choose_placement("float32")
         self._modules: Shelf[Digest, LoadedModule] = Shelf(MODULES_KEPT)
 
     def do(self, work: Work, lease: Lease) -> JobResult:
         """Do one piece of work. Raises Stopped when the lease is lost, ZooError when it cannot be done."""
+        if self._at_home and not isinstance(work, ScoreHereWork):
+            raise JobFailedError(f"beside images that stay at home nothing is done of the kind {work.kind}")
         match work:
             case TrainWork():
                 return self._train(work, lease)
@@ -153,6 +163,8 @@ class Duties:
                 continue
             lease.check()
             noise = work.noise if isinstance(work, ScoreHereWork) else None
+            if self._promise is not None:
+                self._promise.spend(noise)
             packed = scored.packed if noise is None else with_noise(scored.packed, noise)
             blob = self._put(packed, lease)
             statistics.append(ModuleStatistics(module=scored.module, blob=blob, milliseconds=scored.milliseconds))

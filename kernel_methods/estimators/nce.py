@@ -54,8 +54,17 @@ def nce(counts: NDArray[np.integer]) -> float:
         Tran, Nguyen, Hassner (2019), Transferability and Hardness of Supervised Classification Tasks.
     """
     table = _checked(counts)
-    rows = table.sum(axis=1, keepdims=True)
-    return min(0.0, float((xlogy(table, table).sum() - xlogy(rows, rows).sum()) / table.sum()))
+    return nce_of_cells(table, table.sum(axis=1))
+
+
+def nce_of_cells(cells: NDArray[np.float64], sources: NDArray[np.float64]) -> float:
+    """`nce` from the cells of a table that have examples, for tables that are too large and empty to be written out.
+
+    Args:
+        cells: examples of each pair of a source label and a target label; pairs without any may be left out.
+        sources: examples of each source label, the sums of the cells. Shape (Z,).
+    """
+    return min(0.0, float((xlogy(cells, cells).sum() - xlogy(sources, sources).sum()) / cells.sum()))
 
 
 def label_entropy(counts: NDArray[np.integer]) -> float:

@@ -1,6 +1,6 @@
 """Datasets and who holds them, in SQL."""
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import Select, delete, select
 
 from registry.names import Digest
 from registry.records import Dataset, Page
@@ -35,11 +35,6 @@ class SqlDatasetRecords:
             wanted = wanted.where(DatasetRow.digest.in_(held_by(owner)))
         row = self._transaction.first(wanted)
         return None if row is None else Dataset.model_validate_json(row[0])
-
-    def replace(self, dataset: Dataset) -> None:
-        """Record a dataset in place of the one with its digest, for all who hold that."""
-        row = update(DatasetRow).where(DatasetRow.digest == dataset.digest)
-        self._transaction.change(row.values(created_at=dataset.created_at, record=dataset.model_dump_json()))
 
     def list(self, *, owner: str | None, limit: int, cursor: str | None) -> Page[Dataset]:
         """Newest first."""

@@ -52,7 +52,8 @@ def test_the_doubt_of_every_score_is_as_it_was(name):
     np.testing.assert_allclose(after.left, before.left, atol=1e-10)
     before = ranker_chance(name, merge(whole.shards), whole.shuffled, **RANGE)
     after = ranker_chance(name, merge(small.shards), small.shuffled, **RANGE)
-    np.testing.assert_allclose(after, before, rtol=1e-6, atol=1e-10)
+    np.testing.assert_allclose(after[:3], before[:3], rtol=1e-6, atol=1e-10)
+    np.testing.assert_allclose(after.scores, before.scores, rtol=1e-6, atol=1e-10)
 
 
 def test_the_other_estimators_of_statistics_are_as_they_were():

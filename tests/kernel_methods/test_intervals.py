@@ -7,7 +7,7 @@ import pytest
 
 from kernel_methods.alignment import centred_alignment, score_by_name
 from kernel_methods.centring import centre
-from kernel_methods.intervals import chance_level, jackknife_interval, paired_difference
+from kernel_methods.intervals import Chance, chance_level, jackknife_interval, paired_difference
 from kernel_methods.shuffling import Weights, shuffled_energy
 from kernel_methods.statistics import TaskStatistics
 from tests.kernel_methods.drawing import clustered
@@ -190,7 +190,7 @@ def test_features_that_tell_classes_apart_are_better_than_chance(name):
 def test_features_of_zeros_are_chance(name):
     stats = TaskStatistics.of(np.zeros((6, 3)), np.array([0, 0, 1, 1, 2, 2]), classes=3)
     chance = chance_level(stats, name=name, k_min=0.0, k_max=1.0)
-    assert chance == (chance.mean, chance.mean, 1.0)
+    assert chance == Chance(chance.mean, chance.mean, 1.0, None)
 
 
 def test_three_examples_have_no_chance_level():

@@ -214,6 +214,16 @@ def test_what_was_made_at_home_is_made_again_once_the_zoo_holds_the_bytes(zoo: Z
     assert state(zoo, query).status is QueryStatus.DONE
 
 
+def test_who_only_stated_a_dataset_does_not_have_the_images_that_somebody_else_uploads(zoo: Zoo) -> None:
+    statement = statement_of(zoo, quadrant_zip())
+    for owner in ("eve", OWNER):
+        zoo.datasets.state(statement, owner=owner)
+    zoo.datasets.add(zoo.blobs.put(quadrant_zip()), owner=OWNER)
+    assert zoo.datasets.get(statement.digest, owner=OWNER).held
+    with pytest.raises(NotFoundError):
+        zoo.datasets.get(statement.digest, owner="eve")
+
+
 def test_tasks_of_a_statement_that_was_wrong_go_when_the_bytes_come(zoo: Zoo) -> None:
     true = statement_of(zoo, quadrant_zip())
     zoo.datasets.state(true.model_copy(update={"counts": (1, 1, 1, 1)}), owner=OWNER)

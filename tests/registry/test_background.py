@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from registry.background import Background
+from registry.background import MOST_UNTOLD, Background
 
 
 def test_what_is_quick_is_told_at_once_and_made_anew_when_asked_again() -> None:
@@ -55,3 +55,12 @@ def test_one_is_made_at_a_time() -> None:
     for thread in threads:
         thread.join()
     assert most == [1, 1, 1, 1]
+
+
+def test_what_nobody_comes_for_is_forgotten_in_the_end() -> None:
+    background = Background[int]()
+    for number in range(3 * MOST_UNTOLD):
+        background.make(str(number), lambda: 0, seconds=0)
+    assert all(running.ended.wait(5) for running in list(background._running.values()))
+    background.make("next", lambda: 0, seconds=0)
+    assert len(background._running) <= MOST_UNTOLD + 1

@@ -207,3 +207,17 @@ def test_usual_scores_are_the_cheap_ones_that_are_defined() -> None:
     few = Evidence((TaskStatistics.of(np.eye(3), np.array([0, 1, 0]), classes=2),))
     assert "ridge_gcv" not in usual_scores(few, PHI)
     assert "raw" in usual_scores(few, PHI)
+
+
+@pytest.mark.parametrize("name", RANKERS)
+def test_three_images_of_each_of_two_classes_never_beat_chance(name: RankerName) -> None:
+    """Of the 20 ways to deal the labels, two give the best score: it is the same with the names swapped."""
+    one = judge(task(examples=6, apart=9.0), PHI, by(name))
+    assert one.smallest_p_value == pytest.approx(0.1)
+    assert one.p_value >= 0.1 - 1e-9
+    assert decide([one], [1]) == "none_better_than_chance"
+
+
+def test_many_modules_are_no_less_likely_to_surprise_than_one_of_them() -> None:
+    one = replace(judge(task(examples=100, apart=9.0), PHI, DEFAULT), p_value=0.2)
+    assert decide([one, one], [1, 2]) == "none_better_than_chance"

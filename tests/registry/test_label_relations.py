@@ -1,19 +1,24 @@
 """What tasks tell of each other by their labels: against entropies of labels written out one by one."""
 
 import math
+import tracemalloc
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from registry.errors import InvalidInputError, NotFoundError
-from registry.label_relations import LabelRelations
+from registry.label_relations import LabelRelations, relate_labels
 from registry.names import Digest
 from registry.recipes import TaskSpec
+from registry.records import Dataset, Task
+from registry.tasks import make_task
 from registry.zoo import Zoo
 from tests.numpy_worker import OWNER, add_dataset, quadrant_zip
 
+DESCRIBED = {"digest": "sha256:" + "0" * 64, "format": "zip", "size_bytes": 1, "created_at": "2026-01-01T00:00:00Z"}
 COUNTS = {"a": 20, "b": 20, "c": 20, "d": 20}
 HALVES = {"top": ("a", "b"), "bottom": ("c", "d")}
 UNEVEN = {"one": ("a",), "rest": ("b", "c")}
@@ -87,3 +92,19 @@ def test_unknown_tasks_and_wrong_numbers_of_tasks_are_refused(zoo: Zoo) -> None:
     for count in (0, 51):
         with pytest.raises(InvalidInputError, match=f"got {count}"):
             zoo.labels.relate(["task"] * count, owner=OWNER)
+
+
+def test_many_tasks_of_many_labels_take_little_time_and_memory() -> None:
+    """Tables of all classes of the one by all of the other would take 800 MB here, and minutes."""
+    labels = tuple(f"label {number:03}" for number in range(500))
+    told = {"classes": labels, "counts": (3,) * 500, "shape": (8, 8, 3), "same_shape": True, "left_out": ()}
+    dataset = Dataset.model_validate({**DESCRIBED, **told, "examples": 1500})
+    drafts = [make_task(dataset, {label: (label,) for label in labels[number:]}) for number in range(20)]
+    tasks = [Task(**asdict(draft), created_at=dataset.created_at) for draft in drafts]
+    tracemalloc.start()
+    found = relate_labels(tasks, dataset)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6
+    assert found.shared[3][7] == 3 * 493
+    assert found.nce[3][7] == pytest.approx(0.0, abs=1e-12)

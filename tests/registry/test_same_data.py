@@ -10,12 +10,13 @@ from sklearn.datasets import load_digits
 from registry.dataset_sketch import DatasetSketch
 from registry.errors import NotFoundError
 from registry.names import Digest
-from registry.rankings import Ranking, RankingQuestion
+from registry.rankings import ModuleSets, Ranking, RankingQuestion, SetQuestion
 from registry.records import Dataset
 from registry.same_data import data_warnings
 from registry.sketches import sketch_images
 from registry.zoo import Zoo
 from tests.builders import digest_of
+from tests.numpy_joint import join_all
 from tests.numpy_worker import OWNER, add_dataset, hidden_module, linear_module, png, publish, work_all
 
 IMAGES = (load_digits().images * 15).astype(np.uint8)
@@ -102,3 +103,16 @@ def test_a_training_set_of_several_modules_is_told_once(zoo: Zoo) -> None:
     (told,) = data_warnings([one, other], data)
     assert told.endswith("are among those the module was trained on")
     assert told.startswith("near-duplicate data: about 100 % of these images (94-100)")
+
+
+def test_sets_tell_near_duplicates_of_each_of_their_modules(zoo: Zoo) -> None:
+    task = trained(ELSEWHERE, sketch_of(np.arange(60)))
+    refs = [publish(zoo, f"ada/{name}", linear_module(seed, task=task)).ref for seed, name in enumerate("ab")]
+    question = SetQuestion(task=add_dataset(zoo, digits_zip(np.arange(60))), candidates=tuple(refs))
+    query = zoo.sets.ask(question, owner=OWNER)
+    join_all(zoo)
+    answer = zoo.queries.state(query, owner=OWNER).answer
+    assert isinstance(answer, ModuleSets)
+    told = [warning for warning in answer.warnings if " data: " in warning]
+    assert sorted(warning.split(": ")[0] for warning in told) == refs
+    assert all(": near-duplicate data: about 100 %" in warning for warning in told)

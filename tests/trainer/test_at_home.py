@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 from client.cli.app import application
 from client.home_rankings import HomeRanking
 from client.zoo import Zoo
-from registry.errors import InvalidInputError
+from registry.errors import InvalidInputError, ZooError
 from registry.noise import Noise, SharedNoise
 from registry.rankings import Ranking, RankingOptions, RankingQuestion
-from registry.records import JobStatus, Progress
+from registry.records import Job, JobStatus, Progress
+from registry.work import PredictWork, ScoreHereWork
 from tests.api.serving import Service, serving
 from tests.numpy_worker import linear_module, publish, quadrant_module, quadrant_zip
 from tests.trainer.examples import ignore
@@ -26,6 +27,7 @@ from tests.trainer.serving import working
 from tests.trainer.tapping import tapped
 from trainer.at_home import rank_at_home, statement_of
 from trainer.noising import secret_normal
+from trainer.worker import Lane
 
 PER_CLASS = 30
 MODULES = {"ada/seeing": quadrant_module(), "ada/blind": quadrant_module(blind=True), "ada/drawn": linear_module(1)}
@@ -155,6 +157,29 @@ def test_with_noise_every_score_says_so_and_the_statistics_are_other_ones(zoo: Z
     assert all(row.score != scores[row.module.ref] for row in noisy.ranking)
     same = rank_at_home(zoo, request_of(zoo, data, noise=Noise(epsilon=50.0, delta=1e-3)), report=ignore)
     assert same == noisy
+
+
+@pytest.mark.parametrize("asked", ["no noise", "a prediction"])
+def test_a_zoo_that_asks_for_something_else_than_was_promised_gets_nothing(
+    zoo: Zoo, data: Path, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bytes] = []
+    claim = Lane._claim
+
+    def claim_other(lane: Lane) -> Job | None:
+        job = claim(lane)
+        if job is None or not isinstance(job.work, ScoreHereWork):
+            return job
+        chain, dataset = job.work.chains[0], job.work.task.dataset
+        prediction = PredictWork(modules=(*chain, *chain), images=dataset)
+        bare = job.work.model_copy(update={"noise": None})
+        return job.model_copy(update={"work": bare if asked == "no noise" else prediction})
+
+    monkeypatch.setattr(Lane, "_claim", claim_other)
+    monkeypatch.setattr("trainer.duties.Duties._put", lambda duties, packed, lease: sent.append(packed))
+    with pytest.raises(ZooError, match="with noise None" if asked == "no noise" else "of the kind predict"):
+        rank_at_home(zoo, request_of(zoo, data, noise=Noise(epsilon=50.0)), report=ignore)
+    assert sent == []
 
 
 def test_noise_on_images_that_the_zoo_has_is_refused(zoo: Zoo, data: Path) -> None:

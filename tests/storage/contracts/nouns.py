@@ -82,16 +82,6 @@ class DatasetRecordsContract:
             assert work.datasets.get(digest_of("data"), owner=None) is None
             assert not work.datasets.remove(digest_of("data"), owner="bob")
 
-    def test_a_dataset_is_replaced_for_all_who_hold_it(self, begin):
-        stated, read = dataset().model_copy(update={"held": False}), dataset(at=later(5))
-        with begin() as work:
-            work.datasets.add(stated, owner="ada")
-            work.datasets.add(stated, owner="bob")
-            work.datasets.replace(read)
-        with begin() as work:
-            assert [work.datasets.get(read.digest, owner=each) for each in ("ada", "bob", "eve")] == [read, read, None]
-            assert work.datasets.list(owner="bob", limit=9, cursor=None).items == (read,)
-
     def test_all_claims_can_be_removed_at_once(self, begin):
         with begin() as work:
             work.datasets.add(dataset(), owner="ada")
