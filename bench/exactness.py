@@ -27,7 +27,7 @@ OpenBLAS 0.3.31, SciPy 1.17.1, torch 2.15:
     ridge, generalised c.-v.       8.9e-15            4.2e-9     4.2e-4
     LogME                          3.7e-14            1.3e-7     2.2e-3
     H-score, shrunk                1.2e-15            1.0e-8     3.0e-4
-    nearest class mean             5.6e-16            1.9e-9     2.4e-4
+    nearest class mean             2.2e-16            2.1e-9     1.3e-4
     TransRate                      4.7e-15            9.4e-10    4.4e-5
     largest                        3.7e-14  4.4e-12   1.3e-7     2.2e-3 (targets of the first two: 1e-10)
 

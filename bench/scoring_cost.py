@@ -11,7 +11,15 @@ images, and of what is done with their 512 features and 10 classes:
 The references, kNN of 20 and a linear probe with five folds, are timed on 10,000 features, the size of METHOD's table,
 beside the alignment and the default's score on as many; each time is the least of three.
 
-{RESULT}
+Measured on 2026-11-21, one thread of a core of an x86-64 server (with AMX, which float32 does not use) that others were
+using; Python 3.11.7, torch 2.15.0, NumPy 2.4.6 with OpenBLAS 0.3.31:
+
+    forward pass            20.1 s for 2,000 images
+    alignment               0.08 % of it (target 1.5)
+    default                 0.21 %
+    full panel              3.0 % (target 5)
+    kNN                     30 x the alignment, 22 x the default (target 10)
+    linear probe            68 x the alignment, 51 x the default (target 15)
 """
 
 import time

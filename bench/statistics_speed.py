@@ -14,14 +14,11 @@ Everything on one thread, 10 classes, d = 512.
 Measured on 2026-11-21, one of 2 cores of an x86-64 server that others were using; Python 3.11.7, NumPy 2.4.6 with
 OpenBLAS 0.3.31, SciPy 1.17.1; mean and standard deviation over 7 seeds (1e6: of one round):
 
-    n = 10,000     from statistics 0.118 s +- 0.043 s, from the Gram 7.2 s +- 3.5 s
-                   ratio 60 +- 18 (target 10), largest difference 5.0e-15 (target 1e-10)
-    n = 50,000     from statistics 0.61 s +- 0.21 s, from the Gram 180 s +- 88 s, extrapolated
-                   ratio 286 +- 78 (target 100); time grew as n^3.1 from 5,000 to 10,000
-    n = 1,000,000  10.2 and 14.4 s in two rounds, 5.1 s of the processor in both (target 8)
-
-The machine was shared with other measurements that held both cores, so seconds are too long and the slow form, which
-needs much memory, suffers most; in a calmer minute a 2-seed run gave 0.26 s at n = 50,000 and 4.7 s for the million.
+    n = 10,000     from statistics 0.060 s +- 0.014 s, from the Gram 1.77 s +- 0.30 s
+                   ratio 30 +- 5 (target 10), largest difference 5.0e-15 (target 1e-10)
+    n = 50,000     from statistics 0.263 s +- 0.047 s, from the Gram 44 s +- 7 s, extrapolated
+                   ratio 173 +- 44 (target 100); time grew as n^2.3 from 5,000 to 10,000
+    n = 1,000,000  4.8 s (target 8)
 
 With --quick the first two with 2 seeds, and a tenth of the million, times 10.
 """
