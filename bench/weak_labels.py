@@ -28,9 +28,9 @@ So short a run is far from what the network can do; read the order, not the heig
     10                      48.34 +- 1.27      51.48 +- 0.91
     all                     53.51              56.21
 
-After 8 epochs (ZOO_BENCH_EPOCHS=8) the labelled run has 67.90 and ten partners 66.84, 1.06 below. Where most pairs are known
-batches are drawn at random: linked ones, which the sparser tables need, are less varied and cost two points there (51.48 and
-64.59). With all pairs of a batch known the run is the labelled one to the last weights, which a test holds.
+After 8 epochs (ZOO_BENCH_EPOCHS=8) the labelled run has 67.90 and ten partners 66.84, 1.06 below. Where most pairs are
+known batches are drawn at random: linked ones, which the sparser tables need, are less varied and cost two points there
+(51.48 and 64.59). With all pairs of a batch known the run is the labelled one to its weights, which a test holds.
 """
 
 from collections.abc import Mapping
