@@ -5,7 +5,7 @@ from pathlib import Path
 from client.cache import digest_of_file
 from client.connection import Call, Connection
 from client.transfer import Content, OnBytes, ignore_bytes, upload
-from registry.errors import NotFoundError
+from registry.errors import ConflictError, NotFoundError
 from registry.names import Digest
 from registry.records import Dataset, Page
 from registry.statements import DatasetStatement
@@ -18,16 +18,35 @@ class Datasets:
         """Args: connection: the zoo."""
         self._connection = connection
 
-    def publish(self, file: Path, *, leave_out_broken: bool = False, on_bytes: OnBytes = ignore_bytes) -> Dataset:
+    def publish(
+        self,
+        file: Path,
+        *,
+        leave_out_broken: bool = False,
+        stated_too: bool = True,
+        on_bytes: OnBytes = ignore_bytes,
+    ) -> Dataset:
         """Send a zip of class folders, a parquet or an npz file, unless the zoo has it from us already.
 
+        Args:
+            file: the dataset.
+            leave_out_broken: leave out images that cannot be read.
+            stated_too: send it also where it was only stated until now, its bytes kept at home.
+            on_bytes: told how many bytes are sent.
+
         Raises:
+            ConflictError: it was only stated until now, and is to stay so; nothing was sent.
             InvalidDatasetError: what is wrong with it, each fault by itself.
             TooLargeError: a bound is passed.
         """
         known = self._known(digest_of_file(file))
         if known is not None and known.held:
             return known
+        if known is not None and not stated_too:
+            raise ConflictError(
+                "these images stayed at home until now, the zoo has only a description of them "
+                f"(dataset {known.digest}); run `zoo rank DATA --here`, or send them on purpose with --send"
+            )
         params = {"broken": "leave_out"} if leave_out_broken else {}
         call = Call("POST", "/datasets", params=params)
         response = upload(self._connection, call, Content(file), on_bytes=on_bytes)

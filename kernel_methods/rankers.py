@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import TypeGuard, get_args
 
 import numpy as np
@@ -11,7 +11,8 @@ from kernel_methods.alignment import score_by_name
 from kernel_methods.estimators.h_score import h_score
 from kernel_methods.estimators.logme import logme
 from kernel_methods.estimators.nearest_class_mean import nearest_class_mean
-from kernel_methods.estimators.ridge import RidgePath, class_sums_centred, ridge_gcv, ridge_gcv_at
+from kernel_methods.estimators.ridge import RidgePath, class_sums_centred, ridge_gcv_at
+from kernel_methods.estimators.ridge_left_out import ridge_gcv_without
 from kernel_methods.intervals import (
     Chance,
     LeftOut,
@@ -36,6 +37,10 @@ TAIL = 0.25
 ROUNDING = 1e-9
 
 
+path_of = lru_cache(maxsize=2)(RidgePath.of)
+"""A task's path, remembered: score, doubt and chance level of the same statistics need it."""
+
+
 def ranker_score(name: RankerName, stats: TaskStatistics, *, k_min: float, k_max: float) -> float:
     """The score of that name; larger is better.
 
@@ -47,8 +52,15 @@ def ranker_score(name: RankerName, stats: TaskStatistics, *, k_min: float, k_max
     return _by_name(name)(stats)
 
 
-def left_out(name: RankerName, shards: Sequence[TaskStatistics], *, k_min: float, k_max: float) -> LeftOut:
-    """The score with each shard left out in turn.
+def left_out(
+    name: RankerName,
+    shards: Sequence[TaskStatistics],
+    *,
+    k_min: float,
+    k_max: float,
+    total: TaskStatistics | None = None,
+) -> LeftOut:
+    """The score with each shard left out in turn; `total` is all of them, where that is at hand.
 
     That of `ridge_gcv` keeps the strength that is best for all examples, where the score hardly depends on it, but no
     more than `STEADY_SHARE`: where the strongest ridge is best, the score is 0 whatever is left out, which would make
@@ -58,10 +70,23 @@ def left_out(name: RankerName, shards: Sequence[TaskStatistics], *, k_min: float
         ValueError: as `intervals.leave_one_out`.
     """
     if name == "ridge_gcv":
-        score, share = RidgePath.of(merge([shard for shard in shards if shard.examples])).best()
-        held = leave_one_out(shards, partial(ridge_gcv_at, share=min(share, STEADY_SHARE)))
-        return LeftOut(score, held.left + (score - held.total), held.sizes)
+        return _ridge_left_out([shard for shard in shards if shard.examples], total)
     return leave_one_out(shards, partial(ranker_score, name, k_min=k_min, k_max=k_max))
+
+
+def _ridge_left_out(shards: Sequence[TaskStatistics], total: TaskStatistics | None) -> LeftOut:
+    if len(shards) < 2:
+        raise ValueError(f"an interval needs two shards with examples, got {len(shards)}")
+    everything = merge(shards) if total is None else total
+    path = path_of(everything)
+    score, share = path.best()
+    steady = min(share, STEADY_SHARE)
+    sizes = np.array([shard.examples for shard in shards], np.float64)
+    if not len(path.eigenvalues):
+        return LeftOut(score, np.full(len(shards), score), sizes)
+    strength = steady * float(path.eigenvalues.sum())
+    left = [ridge_gcv_without(path, everything, shard, strength=strength) for shard in shards]
+    return LeftOut(score, np.array(left) + (score - ridge_gcv_at(everything, steady)), sizes)
 
 
 def ranker_chance(
@@ -106,7 +131,7 @@ def _scores_of_shuffles(name: RankerName, stats: TaskStatistics, shuffled: Shuff
     if shuffled.sums.shape[1:] != stats.class_sums.shape:
         raise ValueError(f"shuffles of {shuffled.sums.shape[1:]} for statistics of {stats.class_sums.shape}")
     if name == "ridge_gcv":
-        path = RidgePath.of(stats)
+        path = path_of(stats)
         sums = class_sums_centred(shuffled.sums, path.regression)
         return path.best()[0], path.scores(sums).max(axis=-1) if len(path.eigenvalues) else np.zeros(len(sums))
     score = _by_name(name)
@@ -152,7 +177,7 @@ def _by_name(name: RankerName) -> Callable[[TaskStatistics], float]:
     """A score that needs no ideal kernel."""
     match name:
         case "ridge_gcv":
-            return ridge_gcv
+            return _ridge_gcv
         case "logme":
             return logme
         case "h_score":
@@ -165,3 +190,8 @@ def _by_name(name: RankerName) -> Callable[[TaskStatistics], float]:
 
 def _of_kernels(name: RankerName) -> TypeGuard[ScoreName]:
     return name in get_args(ScoreName)
+
+
+def _ridge_gcv(stats: TaskStatistics) -> float:
+    """`ridge_gcv` by the remembered path."""
+    return path_of(stats).best()[0]

@@ -36,5 +36,5 @@ def require_bytes(work: UnitOfWork, dataset: Digest, *, what: str) -> None:
     if found is not None and not found.held:
         raise ConflictError(
             f"{what} needs the images of dataset {dataset}, but only a description of it was sent; upload the file "
-            "with POST /datasets first (`zoo train` and `zoo rank` without --here do that)"
+            "with POST /datasets first (`zoo train` and `zoo rank --send` do that)"
         )

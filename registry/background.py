@@ -21,14 +21,14 @@ class _Running(Generic[Made]):
 
 
 class Background(Generic[Made]):
-    """Makes each thing once, however many ask for it meanwhile, one at a time; it is told, and then forgotten.
+    """Makes each thing once, however many ask for it meanwhile, few at a time; it is told, and then forgotten.
 
     Threads are daemons: a process that ends does not wait for them, so what they make must be made again then.
     """
 
-    def __init__(self) -> None:
-        """Nothing is on its way."""
-        self._lock, self._turn = threading.Lock(), threading.Lock()
+    def __init__(self, *, at_once: int = 1) -> None:
+        """Args: at_once: how many things are made at a time."""
+        self._lock, self._turn = threading.Lock(), threading.Semaphore(at_once)
         self._running: dict[str, _Running[Made]] = {}
 
     def make(self, key: str, work: Callable[[], Made], *, seconds: float) -> Made | None:

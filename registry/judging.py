@@ -108,15 +108,16 @@ def judge(evidence: Evidence, feature_map: FeatureMap, options: ScoreOptions) ->
     total = merge(evidence.shards)
     name, small = options.rank_by, compact(evidence)
     ranked = evidence if name in IN_ALL_DIMENSIONS else small
+    whole = merge(ranked.shards)
     try:
-        score = _score(name, merge(ranked.shards), feature_map)
-        chance = _chance(name, ranked, feature_map)
+        score = _score(name, whole, feature_map)
+        chance = _chance(name, ranked, whole, feature_map)
     except (ValueError, np.linalg.LinAlgError) as error:
         raise NotScorableError(
             f"{name} cannot be told from {total.examples} examples of {total.classes} classes: {error}; give more "
             "images, or score on more `examples`"
         ) from error
-    without = _left_out(name, ranked.shards, feature_map)
+    without = _left_out(name, ranked.shards, whole, feature_map)
     return Judged(
         score=score,
         interval=_interval(without, name),
@@ -139,16 +140,16 @@ def _score(name: RankerName, total: TaskStatistics, feature_map: FeatureMap) -> 
     return ranker_score(name, total, k_min=feature_map.k_min, k_max=feature_map.k_max)
 
 
-def _chance(name: RankerName, evidence: Evidence, feature_map: FeatureMap) -> Chance:
+def _chance(name: RankerName, evidence: Evidence, total: TaskStatistics, feature_map: FeatureMap) -> Chance:
     """The chance level, counted where shuffles were kept, modelled where they would not fit."""
-    total, k_min, k_max = merge(evidence.shards), feature_map.k_min, feature_map.k_max
+    k_min, k_max = feature_map.k_min, feature_map.k_max
     return ranker_chance(name, total, evidence.shuffled, k_min=k_min, k_max=k_max, level=CONFIDENCE)
 
 
-def _left_out(name: RankerName, shards: Shards, feature_map: FeatureMap) -> LeftOut | None:
+def _left_out(name: RankerName, shards: Shards, total: TaskStatistics, feature_map: FeatureMap) -> LeftOut | None:
     """The score with each shard left out; None where one of them leaves too little for a score."""
     try:
-        return left_out(name, shards, k_min=feature_map.k_min, k_max=feature_map.k_max)
+        return left_out(name, shards, k_min=feature_map.k_min, k_max=feature_map.k_max, total=total)
     except (ValueError, np.linalg.LinAlgError):
         return None
 

@@ -29,4 +29,7 @@ class SharedNoise(Noise):
     @property
     def warning(self) -> str:
         """What a reader of a score made from such statistics should know."""
-        return f"noise added: epsilon {self.epsilon:g}, delta {self.delta:g} over {self.modules} modules"
+        return (
+            f"noise added: epsilon {self.epsilon:g}, delta {self.delta:g} over {self.modules} modules; scores err low, "
+            "and intervals do not cover that: a larger epsilon, more images or fewer candidates lower the noise"
+        )

@@ -20,7 +20,13 @@ from registry.set_queries import asked_again as sets_asked_again
 from registry.work import SCORE_HERE, ScoreResult, ScoreWork, VerifyWork
 
 JUDGING_SECONDS = 1.0
-"""Whoever asks about sets waits so long while they are judged, then hears that they are."""
+"""Whoever asks about sets, or for what is known so far, waits so long while it is judged, then hears that it is."""
+
+ANSWER_SECONDS = 5.0
+"""The same for other answers: mostly a moment, minutes where there are many modules with thousands of features."""
+
+JUDGED_AT_ONCE = 4
+"""So many queries are judged at a time, so that a small one need not wait for a large one."""
 
 MOST_STEPS = 20
 """A query makes at most so many steps while somebody waits; there are fewer rounds than that."""
@@ -33,7 +39,8 @@ class QueryService:
         """Everything it needs from outside."""
         self._begin, self._clock = begin, clock
         self._answers, self._set_answers = Answerer(blobs), SetAnswerer(begin, blobs)
-        self._judging: Background[Query] = Background()
+        self._judging: Background[Query] = Background(at_once=JUDGED_AT_ONCE)
+        self._partials: Background[Ranking | None] = Background(at_once=JUDGED_AT_ONCE)
 
     def open(self, work: UnitOfWork, plan: Plan, *, owner: str) -> str:
         """The id of a question: one asked before that still holds, or a new one with jobs for what is missing.
@@ -79,7 +86,11 @@ class QueryService:
         if query.kind == SETS:
             return _told(query, _sets_progress(jobs))
         plan = Plan.model_validate_json(query.plan)
-        return _told(query, _progress(plan, jobs), partial=self._partial(plan))
+        if not _waits(jobs):
+            return _told(query, _progress(plan, jobs))
+        key = f"{query.id} {sum(job.status.ended for job in jobs)} of {len(jobs)}"
+        partial = self._partials.make(key, lambda: self._partial(plan), seconds=JUDGING_SECONDS)
+        return _told(query, _progress(plan, jobs), partial=partial)
 
     def job_ended(self, job: Job) -> None:
         """Judge what a job brought to rankings in rounds; whoever waited for it last goes on, with nobody asking."""
@@ -113,11 +124,16 @@ class QueryService:
                 jobs = work.jobs.those(query.jobs)
             if query.status is not QueryStatus.RUNNING or _waits(jobs):
                 break
-            settled = self._settled_sets(query, jobs) if query.kind == SETS else self._settled(query, jobs)
+            settled = self._settled_sets(query, jobs) if query.kind == SETS else self._settled_soon(query, jobs)
             if settled is None:
                 break
             query = settled
         return query, jobs
+
+    def _settled_soon(self, query: Query, jobs: Sequence[Job]) -> Query | None:
+        """What `_settled` gives; None while that is judged still. A round is told from the next by its jobs."""
+        key = f"{query.id} {len(query.jobs)}"
+        return self._judging.make(key, lambda: self._settled(query, jobs), seconds=ANSWER_SECONDS)
 
     def _settled(self, query: Query, jobs: Sequence[Job]) -> Query:
         """The query in its next round, or with its answer, or the reason why there is none, written down."""
@@ -319,7 +335,8 @@ def _waited_for(jobs: Sequence[Job]) -> str:
 
 def _progress(plan: Plan, jobs: Sequence[Job]) -> Progress:
     """All jobs' progress as one: a job that has not begun counts one step; in rounds, all forward passes count."""
-    stage = "scoring" if any(job.status is JobStatus.RUNNING for job in jobs) else _waited_for(jobs)
+    running = any(job.status is JobStatus.RUNNING for job in jobs)
+    stage = "judging" if not _waits(jobs) else "scoring" if running else _waited_for(jobs)
     if plan.slices:
         return round_progress(plan, jobs, stage=stage)
     return _summed(jobs, stage=stage)

@@ -37,7 +37,10 @@ MapPanels = Literal["both", "matrix", "embedding"]
 """What the picture of a map shows: the matrix with its tree, the sources in a plane, or both."""
 
 DEFAULT_SEED = 0
-Examples = Annotated[int, Field(ge=4, le=1_000_000)]
+FEWEST_EXAMPLES = 4
+"""Fewer examples make no score: two parts of two are the least that doubt can be told from."""
+
+Examples = Annotated[int, Field(ge=FEWEST_EXAMPLES, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -45,7 +48,7 @@ class ScoreOptions(Frozen):
     """What every question may say: which score decides, which are shown, on how many examples, drawn by which seed."""
 
     rank_by: RankerName = "ridge_gcv"
-    panel: tuple[EstimatorName, ...] | None = None
+    panel: Annotated[tuple[EstimatorName, ...], Field(min_length=1)] | None = None
     examples: Examples | None = None
     seed: Seed = DEFAULT_SEED
 
@@ -110,8 +113,9 @@ class RankedModule(Frozen):
 class ScoreFields(Frozen):
     """One score with its doubt; a score of the panel that is undefined on the task is null.
 
-    `interval` holds the true score 95 times in 100; `chance` is what shuffled labels reach 5 times in 100, and
-    `p_value` how often they reach this score; `static` is the module's usual score on other data, null without any.
+    `interval` holds the true score 95 times in 100, but not where noise was added; `chance` is what shuffled labels
+    reach 5 times in 100, and `p_value` how often they reach this score; `static` is the module's usual score on
+    whatever other data it was scored on, null without any.
     """
 
     module: RankedModule

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from registry.at_home import place
 from registry.errors import NotScorableError
+from registry.few_examples import enough_examples, require_examples, require_examples_of_each
 from registry.halving import slice_ends
 from registry.map_sources import named_sources, own_sources
 from registry.measured_panel import source_heads
@@ -33,6 +34,7 @@ class ReusabilityService:
         with self._begin() as work:
             work.hold()
             task = self._tasks.find(work, question.task, owner=owner)
+            require_examples(task)
             found = self._candidates(work, question)
             if not found.chosen:
                 raise NotScorableError("the zoo has no module with a feature map yet; publish one first")
@@ -73,6 +75,7 @@ class ReusabilityService:
         with self._begin() as work:
             work.hold()
             task = self._tasks.find(work, question.task, owner=owner)
+            require_examples(task)
             scorable = as_sound(work, find_module(work, ModuleRef.parse(question.module)))
             plan = self._draft(work, "reusability", question, [task], modules=1)
             return self._queries.open(work, _with_cells(work, plan, [(task, scorable)]), owner=owner)
@@ -93,12 +96,16 @@ class ReusabilityService:
             return self._queries.open(work, _with_cells(work, plan.model_copy(update={"own": own}), pairs), owner=owner)
 
     def _map_tasks(self, work: UnitOfWork, question: MapQuestion, owner: str) -> list[Task]:
-        """The targets of a map, each once. Raises NotFoundError, and NotScorableError when too few are left."""
+        """The targets of a map, each once; where none are named, those with too few examples are left out.
+
+        Raises NotFoundError, and NotScorableError for a named task with too few examples, or when too few are left.
+        """
         if question.tasks:
             found = [self._tasks.find(work, text, owner=owner) for text in question.tasks]
+            require_examples_of_each(found)
         else:
             every = work.tasks.list(owner=owner, limit=MOST_MAP_TASKS, cursor=None).items
-            found = with_sources(work, every[::-1])
+            found = with_sources(work, [task for task in reversed(every) if enough_examples(task)])
         tasks = list({task.id: task for task in found}.values())
         if len(tasks) < (1 if question.sources else 2):
             raise NotScorableError(f"a map needs at least two tasks, or one and named sources; found {len(tasks)}")

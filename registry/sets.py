@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from registry.at_home import require_bytes
 from registry.errors import ConflictError, Fault, InvalidInputError
+from registry.few_examples import require_examples
 from registry.joint_statistics import features_of
+from registry.modules import find_module
+from registry.names import Digest, ModuleRef
 from registry.plans import planned_task
 from registry.ports import Begin, Clock, UnitOfWork
 from registry.queries import QueryService
@@ -49,13 +52,14 @@ class SetService:
             ConflictError: the zoo was told of the dataset, but does not have its bytes; or the query is not answered.
             InvalidInputError: each candidate that cannot be scored; too many features or examples to hold at once; the
                 query is no ranking, or of another task.
-            NotScorableError: a module went meanwhile.
+            NotScorableError: the task has too few examples for a score; a module went meanwhile.
         """
         _check_one_source(question)
         ranking = None if question.query is None else self._ranking(question.query, owner=owner)
         with self._begin() as work:
             work.hold()
             task = self._tasks.find(work, question.task, owner=owner)
+            require_examples(task)
             require_bytes(work, task.dataset, what="a question about sets")
             found = _named(work, question.candidates or ()) if ranking is None else _best(work, ranking, task)
             plan = self._plan(work, question, task, found, ranking=ranking)
@@ -109,15 +113,26 @@ def _wrong_query(detail: str) -> InvalidInputError:
 def _named(work: UnitOfWork, refs: Sequence[str]) -> _Candidates:
     """Modules that were named. Raises InvalidInputError for what cannot stand side by side."""
     found = tuple(_candidate(each) for each in named_scorables(work, refs))
-    if len({each.module for each in found}) < len(refs):
-        told = "the candidates name the same module twice, by reference or by bytes; name different ones"
-        raise InvalidInputError(told, faults=[Fault("/candidates", told)])
+    _check_different(work, refs)
     features = sum(each.features for each in found)
     if features > MOST_FEATURES:
         widths = ", ".join(f"{each.ref} {each.features}" for each in found)
         told = f"the candidates have {features} features together, at most {MOST_FEATURES} fit; name fewer ({widths})"
         raise InvalidInputError(told, faults=[Fault("/candidates", told, "too_large")])
     return _Candidates(found)
+
+
+def _check_different(work: UnitOfWork, refs: Sequence[str]) -> None:
+    """Raises InvalidInputError with a fault for each candidate that is the module of one before it."""
+    first: dict[Digest, int] = {}
+    faults = []
+    for place, text in enumerate(refs):
+        before = first.setdefault(find_module(work, ModuleRef.parse(text)).digest, place)
+        if before != place:
+            why = "is named twice" if refs[before] == text else f"and {refs[before]} are the same module"
+            faults.append(Fault(f"/candidates/{place}", f"{text} {why}; name each module once"))
+    if faults:
+        raise InvalidInputError(faults[0].detail, faults=faults)
 
 
 def _best(work: UnitOfWork, ranking: Ranking, task: Task) -> _Candidates:

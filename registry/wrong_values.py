@@ -48,6 +48,8 @@ def told(wrong: ErrorDetails, name: str) -> str:
         return f"{name} is not JSON: {context.get('error') or wrong['msg']}"
     if kind in ("value_error", "assertion_error") and context.get("error") is not None:
         return str(context["error"])
+    if kind == "missing" and isinstance(wrong["input"], list | tuple) and isinstance(wrong["loc"][-1], int):
+        return f"{name} has no item {wrong['loc'][-1] + 1}, it is {shown(wrong['input'])}; give all items"
     sentence = f"{name} {_demand(wrong)}"
     if kind in ("missing", "extra_forbidden") or SECRET.search(name):
         return sentence

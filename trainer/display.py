@@ -52,8 +52,23 @@ class Bar:
         )
 
 
+FIGURES = {
+    "objective": "objective",
+    "alignment": "upper_triangle_alignment",
+    "centred": "centred_alignment",
+    "accuracy": "accuracy",
+}
+"""What the table's columns show, each by the name of its metric."""
+
+PLACES = {"held-out": "images held out from training", "training": "the images of the training itself"}
+"""What metrics are measured on, for people."""
+
+
 class TrainedRow(Frozen):
-    """One module of a run, for the table and for `--json`."""
+    """One module of a run, for the table and for `--json`.
+
+    `measured_on` says for each figure, by its column in the table, which images it is of.
+    """
 
     method: str
     module: str
@@ -63,6 +78,7 @@ class TrainedRow(Frozen):
     alignment: float | None
     centred_alignment: float | None
     accuracy: float | None
+    measured_on: dict[str, str]
     seconds: float
 
 
@@ -83,21 +99,37 @@ def row_of(module: TrainedModule, *, method: str, name: str, file: str) -> Train
         alignment=module.metric("upper_triangle_alignment"),
         centred_alignment=module.metric("centred_alignment"),
         accuracy=module.metric("accuracy"),
+        measured_on=_places(module),
         seconds=round(module.seconds, 3),
     )
 
 
+def _places(module: TrainedModule) -> dict[str, str]:
+    """What each figure of a module is measured on, of those that it has."""
+    measured = {metric.name: metric.on for metric in reversed(module.manifest.metrics)}
+    return {figure: measured[name] for figure, name in FIGURES.items() if name in measured}
+
+
 def table_of(rows: Sequence[TrainedRow]) -> Table:
-    """The table at the end of a run; scores are measured on held-out images."""
-    table = Table(caption="alignment and accuracy: on images held out from training")
+    """The table at the end of a run, with what its figures are measured on below."""
+    table = Table(caption=_caption(rows))
     table.add_column("module", no_wrap=True)
-    for heading in ("objective", "alignment", "centred", "accuracy", "seconds"):
+    for heading in (*FIGURES, "seconds"):
         table.add_column(heading, justify="right")
     for row in rows:
         numbers = (row.objective, row.alignment, row.centred_alignment)
         accuracy = "" if row.accuracy is None else f"{row.accuracy:.2%}"
         table.add_row(row.module, *map(_number, numbers), accuracy, f"{row.seconds:.1f}")
     return table
+
+
+def _caption(rows: Sequence[TrainedRow]) -> str:
+    """Figures by what they are measured on: ``objective: on ...; alignment, accuracy: on ...``."""
+    figures: dict[str, list[str]] = {}
+    for figure in FIGURES:
+        for place in sorted({row.measured_on[figure] for row in rows if figure in row.measured_on}):
+            figures.setdefault(place, []).append(figure)
+    return "; ".join(f"{', '.join(names)}: on {PLACES.get(place, place)}" for place, names in figures.items())
 
 
 def _number(value: float | None) -> str:

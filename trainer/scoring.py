@@ -18,6 +18,7 @@ from registry.errors import JobFailedError
 from registry.manifest import Preprocessing
 from registry.names import Digest
 from registry.networks.embed import Prefix, PrefixTree, plan_prefixes, run_trie
+from registry.rankings import FEWEST_EXAMPLES
 from registry.work import ModuleFailure, ScoreWork
 from trainer.beside import BesideTally, Wanted, wanted_of
 from trainer.chains import Modules, failure
@@ -83,9 +84,10 @@ def deal(labels: Integers, work: ScoreWork) -> list[Integers]:
     """
     count = len(labels) if work.start else work.examples
     drawn = draw(labels, count, seed=work.seed, purpose=Purpose.SCORE)
-    if len(drawn) < 4:
+    if len(drawn) < FEWEST_EXAMPLES:
         after = f" after the first {work.start}" if work.start else ""
-        raise JobFailedError(f"the task has {len(drawn)} examples{after}, a score needs at least 4; add images")
+        told = f"the task has {len(drawn)} examples{after}, a score needs at least {FEWEST_EXAMPLES}; add images"
+        raise JobFailedError(told)
     shuffled = stream(work.seed, Purpose.SHARDS, work.start).permutation(drawn)
     return np.array_split(shuffled, min(work.shards, len(drawn) // 2))
 

@@ -181,7 +181,7 @@ class Lane:
         except (LeaseLostError, NotFoundError):
             raise
         except ZooError as error:
-            log.exception("result refused", job=job.id)
+            log.warning("result refused", job=job.id, why=error.detail)
             self._fail(job, f"the zoo refused the result: {error.detail}", lease)
 
     def _outcome(self, job: Job, lease: Lease) -> JobResult | str:
@@ -191,7 +191,7 @@ class Lane:
         except (Stopped, LeaseLostError):
             raise
         except ZooError as error:
-            log.warning("job failed", job=job.id, why=error.detail, exc_info=True)
+            log.warning("job failed", job=job.id, why=error.detail)
             return error.detail
         except Exception as error:
             log.exception("job failed", job=job.id)

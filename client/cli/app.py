@@ -10,6 +10,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from client.cli.failures import report
+from client.cli.refusals import TellingCommand
 from registry.errors import ZooError
 
 EXIT_FAILED = 1
@@ -70,7 +71,8 @@ def application(arguments: Sequence[str]) -> typer.Typer:
     for command in COMMANDS:
         function = _load(command) if command.name == wanted else _stand_in
         stands_in = command.summary if function is _stand_in else None
-        app.command(command.name, help=stands_in, short_help=command.summary)(function)
+        made = app.command(command.name, cls=TellingCommand, help=stands_in, short_help=command.summary)
+        made(function)
     return app
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from client.cli.options import ZooOptions, opened, takes
+from client.cli.options import ZooOptions, opened, takes, wrong_use
 from client.cli.output import answers, line, plain_table, write_json
 from client.cli.plots import PlotOption, plot_format, write_plot
 from client.cli.progress import bars
@@ -40,13 +40,14 @@ def map(options: MapOptions) -> None:  # noqa: A001
     if len(options.tasks) == 1 and not options.source:
         raise typer.BadParameter(f"a map needs two tasks or more, or --source; got {options.tasks[0]!r} only")
     plot_format(options.plot)
-    question = MapQuestion(
-        tasks=tuple(options.tasks),
-        sources=tuple(options.source),
-        rank_by=options.rank_by,
-        examples=options.examples,
-        seed=options.seed,
-    )
+    with wrong_use():
+        question = MapQuestion(
+            tasks=tuple(options.tasks),
+            sources=tuple(options.source),
+            rank_by=options.rank_by,
+            examples=options.examples,
+            seed=options.seed,
+        )
     with opened(options) as zoo, bars() as bar:
         on_progress = bar.work("mapping")
         task_map = zoo.queries.map(question, on_state=lambda state: on_progress(state.progress))

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Annotated, TypeVar, get_type_hints
 
 import typer
+from pydantic import ValidationError
 
 from client.credentials import TokenFile
 from client.zoo import Zoo
 from registry.errors import InvalidInputError, SettingsError
 from registry.names import ModuleName, ModuleRef, parse_word
 from registry.settings import Settings
+from registry.wrong_values import told
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 CONFIG_NAME = "module-zoo"
@@ -75,6 +77,13 @@ def wrong_use() -> Iterator[None]:
         yield
     except (InvalidInputError, SettingsError) as error:
         raise typer.BadParameter(error.detail) from error
+    except ValidationError as error:
+        raise typer.BadParameter("; ".join(told(wrong, _option(wrong["loc"])) for wrong in error.errors())) from error
+
+
+def _option(place: tuple[int | str, ...]) -> str:
+    """The option that a field of a question is asked by."""
+    return f"--{place[0]}".replace("_", "-") if place else "the question"
 
 
 def settings() -> Settings:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from client.cli.data import existing
-from client.cli.options import ZooOptions, opened, takes
+from client.cli.options import ZooOptions, opened, takes, word
 from client.cli.output import answers, line, plain_table, write_json
 from client.cli.progress import bars
 from client.folders import as_file
@@ -27,6 +27,7 @@ class PredictOptions(ZooOptions):
 @takes(PredictOptions)
 def predict(options: PredictOptions) -> None:
     """Run a pipeline over images."""
+    _check_pipeline(options.pipeline)
     existing(options.data)
     with opened(options) as zoo:
         result = _predicted(zoo, options)
@@ -38,6 +39,16 @@ def predict(options: PredictOptions) -> None:
         table.add_row(prediction.item, prediction.label, _likeliest(prediction))
     answers().print(table)
     line(f"{len(result.predictions)} images in {result.milliseconds:.0f} ms")
+
+
+def _check_pipeline(text: str) -> None:
+    """Find what cannot name a pipeline, or wrong use."""
+    if "/" in text:
+        raise typer.BadParameter(
+            f"{text[:200]!r} reads as a module's name; a pipeline is named by its id, or by its name without a slash",
+            param_hint="pipeline",
+        )
+    word(text, what="pipeline")
 
 
 def _predicted(zoo: Zoo, options: PredictOptions) -> PredictResult:

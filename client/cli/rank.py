@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from client.cli.data import CLASSES_HELP, check_use, existing, parse_classes, task_of
-from client.cli.options import ZooOptions, module_ref, opened, secret, takes
+from client.cli.data import CLASSES_HELP, Sending, SendOption, check_use, existing, parse_classes, task_of
+from client.cli.options import ZooOptions, module_ref, opened, secret, takes, wrong_use
 from client.cli.output import answers, line, note, plain_table, write_json
 from client.cli.plots import PlotOption, plot_format, write_plot
 from client.cli.progress import bars
@@ -41,6 +41,7 @@ class RankOptions(ZooOptions):
     leave_out_broken: Annotated[
         bool, typer.Option("--leave-out-broken", help="Leave out images that cannot be read.")
     ] = False
+    send: SendOption = False
     here: Annotated[bool, typer.Option("--here", help="Run the modules here: no image leaves, only statistics do.")] = (
         False
     )
@@ -59,6 +60,8 @@ class RankOptions(ZooOptions):
         plot_format(self.plot)
         if self.noise is not None and not self.here:
             raise typer.BadParameter("--noise is added at home; give --here too", param_hint="--noise")
+        if self.send and self.here:
+            raise typer.BadParameter("--send sends the images, --here keeps them here; give one", param_hint="--send")
         if self.here:
             existing(self.data)
             self.wanted_noise()
@@ -76,13 +79,15 @@ class RankOptions(ZooOptions):
 
     def asked(self) -> RankingOptions:
         """What is asked of the data, or wrong use."""
-        return RankingOptions(
-            candidates=tuple(module_ref(ref) for ref in self.candidates) or None,
-            rank_by=self.rank_by,
-            examples=self.examples,
-            seed=self.seed,
-            top=self.top,
-        )
+        candidates = tuple(module_ref(ref) for ref in self.candidates)
+        with wrong_use():
+            return RankingOptions(
+                candidates=candidates or None,
+                rank_by=self.rank_by,
+                examples=self.examples,
+                seed=self.seed,
+                top=self.top,
+            )
 
 
 @takes(RankOptions)
@@ -119,7 +124,8 @@ def _ranked_here(zoo: Zoo, options: RankOptions, asked: RankingOptions) -> Ranki
 def _ranked(zoo: Zoo, options: RankOptions, asked: RankingOptions) -> Ranking:
     """Send the data where that is needed, ask, and wait for the answer."""
     with _remedy_named(quiet=options.json):
-        task = task_of(zoo, options.data, options.classes, leave_out_broken=options.leave_out_broken)
+        sending = Sending(leave_out_broken=options.leave_out_broken, stated_too=options.send)
+        task = task_of(zoo, options.data, options.classes, sending)
     with bars() as bar:
         on_progress = bar.work("ranking")
         question = RankingQuestion(**dict(asked), task=task)

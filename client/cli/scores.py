@@ -7,6 +7,9 @@ from registry.rankings import Ranking, RankingRow
 
 BAR_WIDTH = 28
 NAMED = 3
+TOO_FEW = "too few examples to tell from chance"
+NOISE = "noise added:"
+"""How the warnings begin that may explain why nothing beats chance."""
 
 
 def bar_scale(rows: Sequence[RankingRow]) -> tuple[float, float]:
@@ -55,12 +58,25 @@ def decision_text(ranking: Ranking) -> str:
         case "tie":
             return f"A tie: {_listed(ranking)} cannot be told apart; take the cheapest, or ask with more examples."
         case "none_better_than_chance":
-            return (
-                f"None of the {ranking.candidates} modules is better than chance on this task "
-                f"(best: {best.score:.3f}, chance reaches {best.chance:.3f}); train one with `zoo train`."
-            )
+            return _none_text(ranking, best)
         case _:
             assert_never(ranking.decision)
+
+
+def _none_text(ranking: Ranking, best: RankingRow) -> str:
+    """That nothing beats chance, and what to do: too few examples, or noise, may be why."""
+    warnings = [warning for row in ranking.ranking for warning in row.warnings]
+    figures = f"(best: {best.score:.3f}, chance reaches {best.chance:.3f})"
+    none = f"None of the {ranking.candidates} modules is better than chance on this task {figures}"
+    if any(warning.startswith(TOO_FEW) for warning in warnings):
+        modules = f"any of the {ranking.candidates} modules"
+        return f"There are too few examples to tell {modules} from chance {figures}; give more images of each class."
+    if any(warning.startswith(NOISE) for warning in warnings):
+        return (
+            f"{none}; the noise may have drowned the score: raise epsilon (--noise), add images, or name fewer "
+            "--candidates."
+        )
+    return f"{none}; train one with `zoo train`."
 
 
 def _listed(ranking: Ranking) -> str:

@@ -5,13 +5,22 @@ from typing import Annotated
 
 import typer
 
-from client.cli.data import CLASSES_HELP, check_use, task_of
-from client.cli.options import ZooOptions, module_ref, opened, takes
+from client.cli.data import CLASSES_HELP, Sending, SendOption, check_use, task_of
+from client.cli.options import ZooOptions, module_ref, opened, takes, wrong_use
 from client.cli.output import answers, line, plain_table, write_json
 from client.cli.progress import bars
 from client.zoo import Zoo
 from kernel_methods.kernels import RankerName
-from registry.rankings import DEFAULT_SEED, RANKERS, ModuleSets, RankingQuestion, SetQuestion, SetScore, SetStep
+from registry.rankings import (
+    DEFAULT_SEED,
+    RANKERS,
+    ModuleSets,
+    RankingQuestion,
+    ScoreOptions,
+    SetQuestion,
+    SetScore,
+    SetStep,
+)
 from registry.work import MOST_JOINED
 
 
@@ -34,6 +43,12 @@ class SetOptions(ZooOptions):
     leave_out_broken: Annotated[
         bool, typer.Option("--leave-out-broken", help="Leave out images that cannot be read.")
     ] = False
+    send: SendOption = False
+
+    def asked(self) -> ScoreOptions:
+        """Which score on which examples, or wrong use."""
+        with wrong_use():
+            return ScoreOptions(rank_by=self.rank_by, examples=self.examples, seed=self.seed)
 
     def named(self) -> tuple[str, ...]:
         """The modules that were named, or wrong use."""
@@ -53,8 +68,10 @@ def sets(options: SetOptions) -> None:
     """
     check_use(options.data, options.classes)
     named = options.named()
+    options.asked()
+    sending = Sending(leave_out_broken=options.leave_out_broken, stated_too=options.send)
     with opened(options) as zoo:
-        task = task_of(zoo, options.data, options.classes, leave_out_broken=options.leave_out_broken)
+        task = task_of(zoo, options.data, options.classes, sending)
         found = _asked(zoo, options, task, named)
     if options.json:
         write_json(found)
@@ -64,7 +81,7 @@ def sets(options: SetOptions) -> None:
 
 def _asked(zoo: Zoo, options: SetOptions, task: str, named: tuple[str, ...]) -> ModuleSets:
     """Ask, after a ranking where no modules are named, and wait for the answer."""
-    asked = {"rank_by": options.rank_by, "examples": options.examples, "seed": options.seed}
+    asked = options.asked().model_dump(include={"rank_by", "examples", "seed"})
     query = None
     if not named:
         with bars() as bar:
@@ -105,12 +122,27 @@ def sets_text(found: ModuleSets) -> str:
                 f"(best: {first.score:.3f}, chance reaches {first.chance:.3f})."
             )
         case "no_gain_shown":
-            return f"{first.modules[0].ref} is enough: no other module is shown to add to its {first.score:.3f}."
+            return _no_gain_text(found)
         case "set_helps":
             return (
                 f"{_together(last[0])} serve this task best together: {last[0].score:.3f}, where "
                 f"{first.modules[0].ref} alone has {first.score:.3f}."
             )
+
+
+def _no_gain_text(found: ModuleSets) -> str:
+    """One module is enough only where little speaks for a second one: most of the interval of its gain is below 0."""
+    first, second = found.steps[0], found.steps[1] if len(found.steps) > 1 else None
+    alone = f"{first.modules[0].ref} alone has {first.score:.3f}"
+    if second is None:
+        return f"No gain shown: {alone}, and no other module could be put beside it."
+    added = second.modules[-1].ref
+    if second.gain_interval is None:
+        return f"No gain shown: {alone}; so few examples do not tell what {added} adds; give more."
+    low, high = second.gain_interval
+    if low + high > 0:
+        return f"No gain shown: {alone}, and {added} may add nothing ({low:.3f} to {high:.3f}); ask with more examples."
+    return f"{first.modules[0].ref} is enough: no other module is shown to add to its {first.score:.3f}."
 
 
 def _missed_text(best: SetScore, last: SetStep) -> str:

@@ -120,7 +120,7 @@ class RidgePath:
         missed = self.regression.spread - explained @ (2.0 * kept - kept**2).T
         left = 1.0 - (kept.sum(axis=1) + 1.0) / self.regression.examples
         usable = left > LEAST_LEFT
-        return np.where(usable, _score(missed, np.where(usable, left, 1.0), self.regression), -np.inf)
+        return np.where(usable, score_of_error(missed, np.where(usable, left, 1.0), self.regression), -np.inf)
 
     def best(self) -> tuple[float, float]:
         """Score of the true labels at the strength that does best, and that strength as a share of the trace."""
@@ -169,7 +169,7 @@ def ridge_gcv_at(stats: TaskStatistics, share: float) -> float:
     inverse, _ = dtrtri(factor, lower=1)
     freedom = len(factor) - strength * float(np.vdot(np.tril(inverse), np.tril(inverse)))
     left = max(1.0 - (freedom + 1.0) / regression.examples, LEAST_LEFT)
-    return float(_score(np.array(regression.spread - explained), np.array(left), regression))
+    return float(score_of_error(np.array(regression.spread - explained), np.array(left), regression))
 
 
 def ridge(shards: Sequence[TaskStatistics]) -> float:
@@ -226,7 +226,7 @@ def _factor(moment: Floats, strength: float) -> tuple[Floats, bool]:
     return np.asarray(factor), bool(lower)
 
 
-def _score(missed: Floats, left: Floats, regression: Regression) -> Floats:
+def score_of_error(missed: Floats, left: Floats, regression: Regression) -> Floats:
     """One minus the cross-validated error over that of the classes' shares, whose own is a mean's."""
     return 1.0 - np.maximum(missed, 0.0) / regression.spread * ((1.0 - 1.0 / regression.examples) / left) ** 2
 

@@ -15,6 +15,7 @@ ACCEPTED_UNLABELLED = (
 )
 ENTRIES_LIMIT = 2_000_000
 HEAD_BYTES = 512
+SHOWN_BYTES = 12
 
 OTHERS = {
     b"\x1f\x8b": "a gzip file",
@@ -79,4 +80,12 @@ def _name_of(head: bytes) -> str:
         return "a tar archive"
     if head.lstrip()[:1] == b"<":
         return "an HTML or XML page"
-    return f"of no known format (it begins with {head[:12]!r})"
+    return f"of no known format (it begins with {_beginning(head[:SHOWN_BYTES])})"
+
+
+def _beginning(head: bytes) -> str:
+    """The first bytes for people: as text where they are printable ASCII, else as numbers."""
+    text = head.decode("ascii", errors="replace").rstrip()
+    if text.isascii() and text.isprintable() and text:
+        return f'the text "{text}"'
+    return f"the bytes {head.hex(' ')}"

@@ -158,6 +158,7 @@ def test_a_dataset_is_stated_as_json_and_then_uploaded(http: httpx.Client) -> No
         ({"counts": [1, 2, 3]}, "invalid_dataset", "/counts"),
         ({"classes": ["a", "a", "b", "c"]}, "invalid_dataset", "/classes/0"),
         ({"images": "AAAA"}, "invalid_input", "/images"),
+        ({"shape": [32, 32]}, "invalid_input", "/shape"),
     ],
 )
 def test_a_wrong_statement_names_each_fault(

@@ -10,12 +10,14 @@ import pytest
 from api.pages.rendering import ASSETS
 from registry.errors import NotScorableError
 from registry.names import ModuleName
+from registry.recipes import TaskSpec, TrainingRecipe
 from registry.settings import Settings
 from registry.work import ScoreResult
 from storage.wiring import open_zoo
 from tests.api.serving import serving
-from tests.builders import trained_on
+from tests.builders import digest_of, trained_on
 from tests.numpy_worker import linear_module, publish, quadrant_module, quadrant_zip, score, work_all
+from tests.registry.dataset_samples import folders, zip_bytes
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 PIECE = {"HX-Request": "true"}
@@ -143,6 +145,12 @@ def test_a_module_page_tells_everything_and_how_to_fetch(zoo, visitor):
         assert part in text
     check_policy(visitor.get("/ui/modules/ada/pets"))
     assert visitor.get(url).status_code == 200
+
+
+def test_a_module_page_tells_the_usual_learning_rate_where_the_recipe_names_none(zoo, visitor):
+    recipe = TrainingRecipe(task=TaskSpec(dataset=digest_of("data")), family="mlp")
+    publish(zoo, "ada/pets", linear_module(1, recipe=recipe.model_dump(mode="json")))
+    assert f"muon at {recipe.optimiser.peak_rate}," in visitor.get("/ui/modules/ada/pets").text
 
 
 def _metric():
@@ -320,6 +328,18 @@ def test_a_bad_file_is_refused_readably_and_not_kept(service, http, data, told, 
     assert 'role="alert"' in response.text
     assert ("<html" in response.text) == (not headers)
     assert service.zoo.datasets.list(owner=None, limit=10, cursor=None).items == ()
+
+
+HINT = "Images that cannot be read may also be left out"
+
+
+def test_leaving_out_is_offered_for_broken_images_only_and_bytes_are_shown_as_text(http):
+    script = ask(http, b"import numpy as np").text
+    assert "begins with the text &#34;import numpy&#34;" in script
+    assert HINT not in script
+    broken = ask(http, zip_bytes({**folders(), "cat/bad.png": b"bad"}))
+    assert broken.status_code == 422
+    assert HINT in broken.text
 
 
 @pytest.mark.parametrize(("name", "value"), [("rank_by", "beauty"), ("examples", "3"), ("examples", "many")])

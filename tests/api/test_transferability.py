@@ -132,6 +132,7 @@ def test_a_form_over_the_limit_is_refused(service: Service) -> None:
         ({"task": DIGEST, "rank_by": "luck"}, "invalid_input"),
         ({"task": DIGEST, "examples": 3}, "invalid_input"),
         ({"task": DIGEST, "top": 0}, "invalid_input"),
+        ({"task": DIGEST, "panel": []}, "invalid_input"),
     ],
 )
 def test_a_wrong_question_is_refused(http: httpx.Client, question: dict[str, object], code: str) -> None:

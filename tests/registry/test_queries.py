@@ -1,11 +1,14 @@
 """Queries: shared work, modules that fail, statistics that are lost, tiny and unbalanced data."""
 
+from collections.abc import Sequence
+from threading import Event
+
 import numpy as np
 import pytest
 
 from registry.errors import ConflictError, LeaseLostError, NotFoundError
 from registry.rankings import QueryState, Ranking, RankingQuestion
-from registry.records import Job, JobStatus, QueryStatus
+from registry.records import Job, JobStatus, Query, QueryStatus
 from registry.work import ModuleFailure, ScoreResult, ScoreWork
 from registry.zoo import Zoo
 from tests.numpy_worker import (
@@ -166,3 +169,23 @@ def test_shuffled_labels_of_unbalanced_classes_are_rarely_called_useful(zoo: Zoo
 def shuffled_zip(seed: int) -> bytes:
     """Images of one kind, of which three, drawn at random, get another label."""
     return quadrant_zip(per_class=60, classes=("a",), strangers=3, seed=seed)
+
+
+def test_an_answer_that_takes_long_is_judged_behind_the_scenes(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(zoo, "ada/seeing", quadrant_module())
+    monkeypatch.setattr("registry.queries.ANSWER_SECONDS", 0.05)
+    settled, free = zoo.queries._settled, Event()
+
+    def slowly(query: Query, jobs: Sequence[Job]) -> Query:
+        free.wait(10)
+        return settled(query, jobs)
+
+    monkeypatch.setattr(zoo.queries, "_settled", slowly)
+    query = ask(zoo, RankingQuestion(task=add_dataset(zoo)))
+    work_all(zoo)
+    told = state(zoo, query)
+    assert (told.status, told.progress.stage, told.partial) == (QueryStatus.RUNNING, "judging", None)
+    free.set()
+    while zoo.queries.waiting(query, owner=OWNER):
+        pass
+    assert state(zoo, query).status is QueryStatus.DONE

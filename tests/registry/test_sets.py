@@ -247,8 +247,8 @@ def test_a_dataset_that_goes_stops_the_job(stocked: Zoo) -> None:
     [
         ({"candidates": ("ada/top@1", "ada/nobody@1")}, "ada/nobody@1", "/candidates/1"),
         ({"candidates": ("ada/top@1", "ada/out@1")}, "is an output module", "/candidates/1"),
-        ({"candidates": ("ada/top@1", "ada/top@1")}, "name the same module twice", "/candidates"),
-        ({"candidates": ("ada/top@1", "ada/twin@1")}, "name the same module twice", "/candidates"),
+        ({"candidates": ("ada/top@1", "ada/left@1", "ada/top@1")}, "^ada/top@1 is named twice", "/candidates/2"),
+        ({"candidates": ("ada/top@1", "ada/twin@1")}, "ada/twin@1 and ada/top@1 are the same", "/candidates/1"),
         ({}, "takes either `candidates`", "/query"),
         ({"candidates": REFS, "query": "query-1"}, "got both", "/query"),
     ],

@@ -20,6 +20,7 @@ class Form(BaseModel):
     token: Annotated[str, Field(max_length=3)] = "a"
     names: Annotated[tuple[str, ...], Field(min_length=1)] = ("a",)
     text: Annotated[str, Field(max_length=200)] = ""
+    shape: tuple[int, int, int] = (1, 1, 1)
 
 
 def refusal(**fields: object) -> str:
@@ -39,6 +40,8 @@ def refusal(**fields: object) -> str:
         ({"names": []}, "names must have at least 1 item, got a list of 0"),
         ({"names": {"a": 1}}, "names must be a list, got an object of 1 keys"),
         ({"text": 7}, "text must be text, got 7"),
+        ({"shape": [32, 32]}, "shape has no item 3, it is a list of 2; give all items"),
+        ({"shape": [1, 2, 3, 4]}, "shape must have at most 3 items, got a list of 4"),
         ({"colour": 7}, "colour is not known here"),
     ],
 )

@@ -78,6 +78,17 @@ def test_a_command_says_of_itself_what_the_help_says_of_it(command: Command) -> 
         (["compose", "Bad Name", "ada/a@1", "ada/b@1"], "Bad Name"),
         (["show", "ada/digits@0"], "there is no version 0; versions are 1 and up"),
         (["train", __file__, "--name", "ada/digits", "--epochs", "0"], "got 0"),
+        (["rank", __file__, "--examples", "2"], "'--examples': must be greater than or equal to 4, got '2'"),
+        (["rank", __file__, "--examples", "2000000"], "--examples must be less than or equal to 1000000, got 2000000"),
+        (["rank", __file__, "--seed", "9" * 23], f"--seed must be less than 9223372036854775808, got {'9' * 23}"),
+        (["rank", __file__, "--rank-by", "knn"], "'--rank-by': 'knn' is not one of"),
+        (["rank", __file__, "--here", "--send"], "--here keeps them here; give one"),
+        (["sets", __file__, "--examples", "2000000"], "--examples must be less than or equal to 1000000, got 2000000"),
+        (["sets", __file__, "--seed", "9" * 23], f"got {'9' * 23}"),
+        (["sets", __file__, "--size", "9"], "must be less than or equal to 4, got '9'"),
+        (["map", "--examples", "2000000"], "--examples must be less than or equal to 1000000, got 2000000"),
+        (["map", "--seed", "9" * 23], f"got {'9' * 23}"),
+        (["predict", "s/animals", __file__], "a pipeline is named by its id, or by its name without a slash"),
     ],
 )
 def test_wrong_use_is_told_and_ends_with_2(arguments: list[str], told: str, nowhere: str) -> None:

@@ -15,7 +15,7 @@ from registry.rankings import RankingQuestion
 from tests.api.serving import Service, serving
 from tests.numpy_worker import linear_module, publish, quadrant_zip, work_all
 
-REFS = ("ada/m0@1", "ada/m1@1", "ada/m2@1")
+REFS = ("ada/m0@1", "ada/m1@1", "ada/m2@1", "ada/m3@1", "ada/m4@1")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,10 @@ def test_a_module_that_was_not_ranked_is_a_failure(service: Service, capsys: pyt
     with pytest.raises(SystemExit) as left:
         main(["outcome", ranked(service, seed=0), "ada/nobody@1", "0.5"])
     assert left.value.code == 1
-    assert "'ada/nobody@1' is not in the answer" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "'ada/nobody@1' is not in the answer" in told
+    assert told.endswith(" and 2 more\n")
+    assert sum(ref in told for ref in REFS) == 3
 
 
 @pytest.mark.parametrize(
@@ -95,7 +98,7 @@ def test_calibration_says_what_is_missing_then_shows_a_table(service: Service, z
     zoo.outcomes.post(queries[0], [PostedOutcome(module=REFS[0], value=0.5, metric="recall")])
     assert "1 outcome waits: a query counts from 3 modules" in run("calibration", "--metric", "recall")[1]
     for query in queries:
-        told = [PostedOutcome(module=ref, value=0.1 * at, metric="recall") for at, ref in enumerate(REFS)]
+        told = [PostedOutcome(module=ref, value=0.1 * at, metric="recall") for at, ref in enumerate(REFS[:3])]
         zoo.outcomes.post(query, told)
         assert [one.value for one in zoo.outcomes.every(query) if one.metric == "recall"] != []
         few = "Too few queries" in run("calibration", "--metric", "recall")[1]

@@ -7,8 +7,12 @@ import pytest
 from client.cli.rank import write_ranking
 from client.cli.scores import BAR_WIDTH, bar_scale, decision_text, interval_bar
 from registry.manifest import Preprocessing
+from registry.noise import SharedNoise
 from registry.rankings import Decision, NotScored, RankedModule, Ranking, RankingRow
 from tests.builders import digest_of
+
+NOISE_WARNING = SharedNoise(epsilon=1.0, modules=3).warning
+TOO_FEW_WARNING = "too few examples to tell from chance: shuffling their labels has too few outcomes"
 
 
 def row(rank: int, score: float, *, doubt: float = 0.05, chance: float = 0.1) -> RankingRow:
@@ -85,3 +89,18 @@ def test_a_scale_is_never_empty() -> None:
 )
 def test_a_decision_is_a_sentence(decision: Decision, rows: list[RankingRow], told: str) -> None:
     assert told in decision_text(ranking(decision, rows))
+
+
+@pytest.mark.parametrize(
+    ("warnings", "told"),
+    [
+        ((), "train one with `zoo train`"),
+        ((TOO_FEW_WARNING,), "too few examples to tell any of the 1 modules from chance"),
+        ((NOISE_WARNING,), "raise epsilon (--noise), add images, or name fewer --candidates"),
+        ((NOISE_WARNING, TOO_FEW_WARNING), "give more images of each class"),
+    ],
+)
+def test_where_nothing_beats_chance_the_likely_reason_decides_the_remedy(warnings: tuple[str, ...], told: str) -> None:
+    said = decision_text(ranking("none_better_than_chance", [row(1, 0.05).model_copy(update={"warnings": warnings})]))
+    assert told in said
+    assert ("zoo train" in said) == (warnings == ())
