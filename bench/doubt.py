@@ -11,7 +11,7 @@ is better than chance? And with labels that are drawn very unevenly?
 Ties. A module is published twice: do the two share a rank?
 
 Measured on 2026-11-21, one thread of a shared core of an x86-64 server (nothing here is a time); Python 3.11.7, torch
-2.15.0, NumPy 2.4.6. Share of 300 draws whose interval holds the truth, for 50, 100 and 500 examples (target 93 to 99 %):
+2.15.0, NumPy 2.4.6. Share of 300 draws whose interval holds the truth, of 50, 100 and 500 examples (target 93 to 99 %):
 
                             ridge_gcv              centred alignment      LogME
     simulated                99.0   97.3   96.7     98.3   97.7   94.0     98.7   97.3   96.0
