@@ -14,12 +14,12 @@ beside the alignment and the default's score on as many; each time is the least 
 Measured on 2026-11-21, one thread of a core of an x86-64 server (with AMX, which float32 does not use) that others were
 using; Python 3.11.7, torch 2.15.0, NumPy 2.4.6 with OpenBLAS 0.3.31:
 
-    forward pass            20.1 s for 2,000 images
+    forward pass            21.9 s for 2,000 images
     alignment               0.08 % of it (target 1.5)
-    default                 0.21 %
-    full panel              3.0 % (target 5)
-    kNN                     30 x the alignment, 22 x the default (target 10)
-    linear probe            68 x the alignment, 51 x the default (target 15)
+    default                 0.22 %
+    full panel              3.7 % (target 5); 3.0 % in an earlier run, without another measurement beside
+    kNN                     28 x the alignment, 20 x the default (target 10)
+    linear probe            54 x the alignment, 39 x the default (target 15)
 """
 
 import time
