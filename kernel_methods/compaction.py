@@ -13,7 +13,7 @@ from kernel_methods.evidence import Evidence
 from kernel_methods.factors import factor_of
 from kernel_methods.rows import symmetric
 from kernel_methods.shuffles import ShuffledSums
-from kernel_methods.statistics import Floats, TaskStatistics, merge
+from kernel_methods.statistics import Floats, TaskStatistics
 
 
 def compact(evidence: Evidence) -> Evidence:
@@ -21,7 +21,7 @@ def compact(evidence: Evidence) -> Evidence:
 
     Class moments are not carried over: what needs them is computed before.
     """
-    total = merge(evidence.shards)
+    total = evidence.total
     if 2 * total.examples > total.dimensions or total.examples == 0:
         return evidence
     basis = range_of(total.second_moment)

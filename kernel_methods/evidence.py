@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from kernel_methods.shuffles import ShuffledSums
 from kernel_methods.statistics import TaskStatistics, merge, pack, unpack_tensors
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """Statistics of disjoint random shards, and of the same examples: class sums under shuffled labels, if kept, and
     what was measured beside them, if anything was asked for.
@@ -21,6 +22,11 @@ class Evidence:
     shards: tuple[TaskStatistics, ...]
     shuffled: ShuffledSums | None = None
     beside: Measured | None = None
+
+    @cached_property
+    def total(self) -> TaskStatistics:
+        """Statistics of all shards together. Raises ValueError without shards."""
+        return merge(self.shards)
 
     def __add__(self, other: Self) -> Self:
         """Evidence of two disjoint sets of examples together, shard by shard; shuffles where both have them.

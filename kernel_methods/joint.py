@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kernel_methods.evidence import Evidence
 from kernel_methods.rows import RowSums, unit_rows
 from kernel_methods.shuffles import ShuffledSums, shuffle_count
-from kernel_methods.statistics import Floats, Integers, TaskStatistics, merge
+from kernel_methods.statistics import Floats, Integers, TaskStatistics
 
 ROWS_AT_ONCE = 256
 
@@ -180,7 +180,7 @@ def subset_evidence(evidence: Evidence, layout: JointLayout, chosen: Sequence[in
     Raises:
         ValueError: as `subset`.
     """
-    dead = dead_modules(merge(evidence.shards), layout)
+    dead = dead_modules(evidence.total, layout)
     shards = tuple(subset(shard, layout, chosen, dead=dead) for shard in evidence.shards)
     if evidence.shuffled is None:
         return Evidence(shards)

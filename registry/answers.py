@@ -202,7 +202,7 @@ def _ranking(
         in_zoo=plan.in_zoo,
         rounds=rounds_told(plan),
         warnings=tuple(_overlooked(plan)),
-        ranking=rows[: plan.top],
+        ranking=rows,
         not_scored=not_scored,
     )
 

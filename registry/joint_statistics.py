@@ -10,7 +10,7 @@ from registry.names import Digest
 from registry.ports import Begin, BlobStore, UnitOfWork
 from registry.records import KeptStatistics, PublishedModule
 from registry.set_plans import failure_key, joint_key
-from registry.statistics import check_shape, check_verdicts, largest_bytes, read_evidence
+from registry.statistics import check_shape, check_verdicts, largest_bytes, read_evidence, record_kept
 from registry.work import JointResult, JointWork, ModuleFailure
 
 
@@ -43,13 +43,7 @@ class JointStatisticsService:
 
     def record(self, work: UnitOfWork, share: JointWork, kept: Sequence[KeptStatistics]) -> None:
         """Record checked statistics. Raises ConflictError when their dataset was deleted meanwhile."""
-        for statistics in kept:
-            if statistics.blob is not None:
-                self._keeper.require(work, statistics.blob)
-        if work.datasets.get(share.task.dataset, owner=None) is None:
-            raise ConflictError(f"the dataset {share.task.dataset} was deleted meanwhile")
-        for statistics in kept:
-            work.statistics.add(statistics)
+        record_kept(work, self._keeper, kept, dataset=share.task.dataset)
 
     def discard(self, result: JointResult) -> None:
         """Delete the bytes of statistics that were not taken."""

@@ -14,7 +14,7 @@ from kernel_methods.evidence import Evidence
 from kernel_methods.intervals import Chance, LeftOut, difference_of, jackknife_of, smallest_p_value
 from kernel_methods.kernels import EstimatorName, RankerName
 from kernel_methods.rankers import left_out, ranker_chance, ranker_score
-from kernel_methods.statistics import TaskStatistics, merge
+from kernel_methods.statistics import TaskStatistics
 from registry.errors import NotScorableError
 from registry.manifest import FeatureMap
 from registry.measured_panel import BESIDE, measured_value
@@ -45,8 +45,6 @@ so that it also looks rare to whoever tries it a few hundred times."""
 
 SINGLE = 1e-5
 """Sums of shuffles are kept in single precision: scores so near are equal."""
-
-Shards = tuple[TaskStatistics, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,19 +103,18 @@ def judge(evidence: Evidence, feature_map: FeatureMap, options: ScoreOptions) ->
     Raises:
         NotScorableError: the score that ranks is undefined on so few examples or classes.
     """
-    total = merge(evidence.shards)
+    total = evidence.total
     name, small = options.rank_by, compact(evidence)
     ranked = evidence if name in IN_ALL_DIMENSIONS else small
-    whole = merge(ranked.shards)
     try:
-        score = _score(name, whole, feature_map)
-        chance = _chance(name, ranked, whole, feature_map)
+        score = _score(name, ranked.total, feature_map)
+        chance = _chance(name, ranked, feature_map)
     except (ValueError, np.linalg.LinAlgError) as error:
         raise NotScorableError(
             f"{name} cannot be told from {total.examples} examples of {total.classes} classes: {error}; give more "
             "images, or score on more `examples`"
         ) from error
-    without = _left_out(name, ranked.shards, whole, feature_map)
+    without = _left_out(name, ranked, feature_map)
     return Judged(
         score=score,
         interval=_interval(without, name),
@@ -140,16 +137,17 @@ def _score(name: RankerName, total: TaskStatistics, feature_map: FeatureMap) -> 
     return ranker_score(name, total, k_min=feature_map.k_min, k_max=feature_map.k_max)
 
 
-def _chance(name: RankerName, evidence: Evidence, total: TaskStatistics, feature_map: FeatureMap) -> Chance:
+def _chance(name: RankerName, evidence: Evidence, feature_map: FeatureMap) -> Chance:
     """The chance level, counted where shuffles were kept, modelled where they would not fit."""
     k_min, k_max = feature_map.k_min, feature_map.k_max
-    return ranker_chance(name, total, evidence.shuffled, k_min=k_min, k_max=k_max, level=CONFIDENCE)
+    return ranker_chance(name, evidence.total, evidence.shuffled, k_min=k_min, k_max=k_max, level=CONFIDENCE)
 
 
-def _left_out(name: RankerName, shards: Shards, total: TaskStatistics, feature_map: FeatureMap) -> LeftOut | None:
+def _left_out(name: RankerName, evidence: Evidence, feature_map: FeatureMap) -> LeftOut | None:
     """The score with each shard left out; None where one of them leaves too little for a score."""
+    k_min, k_max = feature_map.k_min, feature_map.k_max
     try:
-        return left_out(name, shards, k_min=feature_map.k_min, k_max=feature_map.k_max, total=total)
+        return left_out(name, evidence.shards, k_min=k_min, k_max=k_max, total=evidence.total)
     except (ValueError, np.linalg.LinAlgError):
         return None
 
@@ -160,20 +158,19 @@ def _panel_value(name: EstimatorName, evidence: Evidence, small: Evidence, featu
         return measured_value(name, evidence, feature_map)
     held = evidence if name in IN_ALL_DIMENSIONS else small
     try:
-        return _of_statistics(name, held.shards, feature_map)
+        return _of_statistics(name, held, feature_map)
     except (ValueError, np.linalg.LinAlgError):
         return None
 
 
-def _of_statistics(name: EstimatorName, shards: Shards, feature_map: FeatureMap) -> float | None:
+def _of_statistics(name: EstimatorName, evidence: Evidence, feature_map: FeatureMap) -> float | None:
     """Raises ValueError where it is undefined."""
     if name == "ridge":
-        return ridge(shards)
-    total = merge(shards)
+        return ridge(evidence.shards)
     if name == "raw_neo":
-        return raw_neo(total, k_min=feature_map.k_min, k_max=feature_map.k_max)
+        return raw_neo(evidence.total, k_min=feature_map.k_min, k_max=feature_map.k_max)
     ranker = next((each for each in RANKERS if each == name), None)
-    return None if ranker is None else _score(ranker, total, feature_map)
+    return None if ranker is None else _score(ranker, evidence.total, feature_map)
 
 
 def _interval(without: LeftOut | None, name: RankerName) -> tuple[float, float]:

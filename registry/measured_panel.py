@@ -12,7 +12,6 @@ from kernel_methods.estimators.transrate import transrate
 from kernel_methods.evidence import Evidence
 from kernel_methods.kernels import EstimatorName
 from kernel_methods.measured import RANGES, REFERENCE_EXAMPLES, Measured, moments_fit, references_fit
-from kernel_methods.statistics import merge
 from registry.errors import InvalidInputError
 from registry.manifest import FeatureMap, Role
 from registry.names import Digest
@@ -81,9 +80,9 @@ def _value(name: EstimatorName, evidence: Evidence, measured: Measured, feature_
         case "nce":
             return None if measured.head_counts is None else nce(measured.head_counts)
         case "transrate":
-            return transrate(measured.with_moments(merge(evidence.shards)))
+            return transrate(measured.with_moments(evidence.total))
         case "negative_mean_squared_error_neo":
-            total = measured.with_moments(merge(evidence.shards))
+            total = measured.with_moments(evidence.total)
             return negative_mean_squared_error_neo(total, k_min=feature_map.k_min, k_max=feature_map.k_max)
         case _:
             return None

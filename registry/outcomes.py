@@ -77,8 +77,10 @@ def _matched(state: QueryState, posted: Sequence[PostedOutcome], *, at: datetime
     answer = _scores_of(state)
     rows = _rows_by_name(answer)
     if faults := list(_faults(posted, rows)):
-        few = ", ".join(list(dict.fromkeys(row.module.ref for row in rows.values()))[:ROWS_NAMED])
-        raise InvalidInputError(f"{faults[0].detail}; query {state.id} ranked {few}", faults=faults)
+        refs = list(dict.fromkeys(row.module.ref for row in rows.values()))
+        more = f" and {len(refs) - ROWS_NAMED} more" if len(refs) > ROWS_NAMED else ""
+        told = f"{faults[0].detail}; query {state.id} ranked {', '.join(refs[:ROWS_NAMED])}{more}"
+        raise InvalidInputError(told, faults=faults)
     return [
         Outcome(
             **one.model_dump(exclude={"module"}),

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from kernel_methods.evidence import Evidence
 from kernel_methods.joint import JointLayout, zero_rows
-from kernel_methods.statistics import merge
 from registry.answers import StatisticsLostError
 from registry.errors import CorruptBlobError, NotFoundError, NotScorableError
 from registry.judging import FEW_EXAMPLES, Judged
@@ -121,7 +120,7 @@ def _warnings(standing: Standing, joined: Joined, first: Judged) -> Iterator[str
     for each in standing.sound:
         chain = [standing.modules[digest] for digest in each.chain]
         yield from (f"{each.ref}: {warning}" for warning in data_warnings(chain, standing.dataset))
-    zeros = zero_rows(merge(joined.evidence.shards), joined.layout)
+    zeros = zero_rows(joined.evidence.total, joined.layout)
     for each, count in zip(standing.sound, zeros, strict=True):
         if count:
             yield f"dead features: {each.ref} has a zero feature vector for {count} of {first.n} examples"

@@ -14,7 +14,6 @@ from kernel_methods.joint import JointLayout, dead_modules, subset, subset_evide
 from kernel_methods.kernels import RankerName
 from kernel_methods.rankers import ranker_score
 from kernel_methods.selection import Chosen, SetScore, best_subset, forward_selection
-from kernel_methods.statistics import merge
 from registry.errors import NotScorableError
 from registry.judging import CONFIDENCE, IN_ALL_DIMENSIONS, Judged, judge
 from registry.manifest import FeatureMap
@@ -103,7 +102,7 @@ def _options(rank_by: RankerName) -> ScoreOptions:
 
 def _scores(joined: Joined, rank_by: RankerName) -> SetScore:
     """The score of any set, worked out once; below everything where it is undefined."""
-    total = merge(joined.evidence.shards)
+    total = joined.evidence.total
     dead = dead_modules(total, joined.layout)
 
     @cache

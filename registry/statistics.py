@@ -53,13 +53,7 @@ class StatisticsService:
 
     def record(self, work: UnitOfWork, share: ScoreWork, kept: tuple[KeptStatistics, ...]) -> None:
         """Record checked statistics. Raises ConflictError when their dataset was deleted meanwhile."""
-        for statistics in kept:
-            if statistics.blob is not None:
-                self._keeper.require(work, statistics.blob)
-        if work.datasets.get(share.task.dataset, owner=None) is None:
-            raise ConflictError(f"the dataset {share.task.dataset} was deleted meanwhile")
-        for statistics in kept:
-            work.statistics.add(statistics)
+        record_kept(work, self._keeper, kept, dataset=share.task.dataset)
 
     def discard(self, result: ScoreResult) -> None:
         """Delete the bytes of statistics that were not taken."""
@@ -126,6 +120,17 @@ def read_evidence(blobs: BlobStore, blob: Digest, *, limit_bytes: int) -> Eviden
         return Evidence.from_bytes(data, limit_bytes=limit_bytes)
     except ValueError as error:
         raise InvalidInputError(f"{blob} does not hold statistics: {error}") from error
+
+
+def record_kept(work: UnitOfWork, keeper: BlobKeeper, kept: Sequence[KeptStatistics], *, dataset: Digest) -> None:
+    """Record checked statistics of a dataset. Raises ConflictError when it was deleted meanwhile."""
+    for statistics in kept:
+        if statistics.blob is not None:
+            keeper.require(work, statistics.blob)
+    if work.datasets.get(dataset, owner=None) is None:
+        raise ConflictError(f"the dataset {dataset} was deleted meanwhile")
+    for statistics in kept:
+        work.statistics.add(statistics)
 
 
 def largest_bytes(share: ScoreWork, *, features: int) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from client.cache import digest_of_file
 from client.inspections import Boundary, Estimate, InspectedModule, Inspection, InspectionRequest, ReadOut
 from kernel_methods.intervals import Interval, LeftOut, difference_of, jackknife_of
-from kernel_methods.statistics import TaskStatistics, merge
+from kernel_methods.statistics import TaskStatistics
 from registry.architectures.contracts import Link, check_chain
 from registry.errors import NotScorableError, PipelineMisfitError
 from registry.judging import CONFIDENCE, Judged, judge
@@ -113,7 +113,7 @@ class _Judging:
         self._phi = self._view.feature_map or self.part.loaded.feature_map
         evidence = gathered.evidence[place]
         self.judged: Judged = judge(evidence, self._phi, ScoreOptions(rank_by="centred_alignment"))
-        self._total = merge(evidence.shards)
+        self._total = evidence.total
 
     @property
     def left_out(self) -> LeftOut:

@@ -8,14 +8,8 @@ from pydantic import ValidationError
 
 from client.cli.options import ZooOptions, opened, takes
 from client.cli.output import line, write_json
-from client.zoo import Zoo
-from registry.errors import InvalidInputError
-from registry.outcome_records import How, KeptOutcomes, PostedOutcome
-from registry.rankings import Ranking
+from registry.outcome_records import How, PostedOutcome
 from registry.wrong_values import told
-
-NAMED = 3
-NOT_RANKED = "not_ranked"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,27 +36,13 @@ def outcome(options: OutcomeOptions) -> None:
     """
     posted = _posted(options)
     with opened(options) as zoo:
-        kept = _kept(zoo, options.query, posted)
+        kept = zoo.outcomes.post(options.query, [posted])
     if options.json:
         write_json(kept)
         return
     one = kept.outcomes[0]
     said = "kept" if kept.created else "replaced" if kept.replaced else "was there already"
     line(f"{said}: {one.module.ref} {one.metric} {one.value:g} ({one.how.replace('_', ' ')}) for {one.query}")
-
-
-def _kept(zoo: Zoo, query: str, posted: PostedOutcome) -> KeptOutcomes:
-    """Post an outcome. Raises InvalidInputError naming modules of the ranking where it is of none of them."""
-    try:
-        return zoo.outcomes.post(query, [posted])
-    except InvalidInputError as error:
-        answer = zoo.queries.show(query).answer
-        if [fault.code for fault in error.faults] != [NOT_RANKED] or not isinstance(answer, Ranking):
-            raise
-        ranked = [row.module.ref for row in answer.ranking]
-        more = f" and {len(ranked) - NAMED} more" if len(ranked) > NAMED else ""
-        told = f"{error.faults[0].detail}; query {query} ranked {', '.join(ranked[:NAMED])}{more}"
-        raise InvalidInputError(told, faults=error.faults) from error.__cause__
 
 
 def _posted(options: OutcomeOptions) -> PostedOutcome:
