@@ -41,12 +41,11 @@ def ridge_gcv_without(path: RidgePath, total: TaskStatistics, shard: TaskStatist
     if WIDE * shard.examples > total.dimensions:
         return ridge_gcv_at(rest, strength / regression.trace)
     changed = _Changed.of(path, shard, strength=strength, mean=regression.mean)
-    weights = changed.trace_of(regression.class_sums, power=1) + strength * changed.trace_of(
-        regression.class_sums, power=2
-    )
+    sums = regression.class_sums
+    explained = changed.trace_of(sums, power=1) + strength * changed.trace_of(sums, power=2)
     freedom = total.dimensions - strength * changed.inverse_trace(total.dimensions)
     left = max(1.0 - (freedom + 1.0) / regression.examples, LEAST_LEFT)
-    missed = max(regression.spread - weights, 0.0)
+    missed = max(regression.spread - explained, 0.0)
     return float(score_of_error(np.array(missed), np.array(left), regression))
 
 
@@ -75,15 +74,13 @@ class _Changed:
         rows = np.vstack([lost, rest, np.sqrt(everything.examples) * everything.mean])
         signs = np.ones(len(rows))
         signs[-1] = -1.0
-        bare = cls(path, strength, rows, np.empty(0))
-        middle = np.linalg.inv(np.diag(signs) - bare.product(rows, rows, power=1)).astype(np.float64)
+        known = _product(path, rows, rows, strength=strength, power=1)
+        middle = np.linalg.inv(np.diag(signs) - known).astype(np.float64)
         return cls(path, strength, rows, middle)
 
     def product(self, one: Floats, other: Floats, *, power: int) -> Floats:
-        """X P^power Y^T for rows X and Y; beyond the directions of the path P is the inverse of the ridge alone."""
-        first, second = one @ self.path.directions, other @ self.path.directions
-        inside = (first * (self.path.eigenvalues + self.strength) ** -power) @ second.T
-        return np.asarray(inside + (one @ other.T - first @ second.T) * self.strength**-power)
+        """X P^power Y^T for rows X and Y."""
+        return _product(self.path, one, other, strength=self.strength, power=power)
 
     def trace_of(self, class_sums: Floats, *, power: int) -> float:
         """Trace of B P'^power B^T for class sums B; power is 1 or 2."""
@@ -101,3 +98,10 @@ class _Changed:
         values = self.path.eigenvalues
         known = float((1.0 / (values + self.strength)).sum()) + (dimensions - len(values)) / self.strength
         return known + float(np.vdot(self.middle, self.product(self.rows, self.rows, power=2)))
+
+
+def _product(path: RidgePath, one: Floats, other: Floats, *, strength: float, power: int) -> Floats:
+    """X P^power Y^T for rows X and Y; beyond the directions of the path P is the inverse of the ridge alone."""
+    first, second = one @ path.directions, other @ path.directions
+    inside = (first * (path.eigenvalues + strength) ** -power) @ second.T
+    return np.asarray(inside + (one @ other.T - first @ second.T) * strength**-power)
