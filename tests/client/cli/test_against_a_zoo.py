@@ -1,31 +1,17 @@
 """What commands print of a real service's answers: published or not, tables that can be typed again, problems."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from client.cli.app import application, main
-from tests.api.serving import Service, serving
+from tests.api.serving import Service
 from tests.numpy_worker import linear_module
 from tests.registry.dataset_samples import folders, zip_bytes
 
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with serving(tmp_path_factory.mktemp("zoo")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _no_logs_of_the_service() -> Iterator[None]:
-    """The service runs in this process, whose standard output is the command's."""
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    yield
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("no_logs_of_the_service")
 
 
 @pytest.fixture(autouse=True)

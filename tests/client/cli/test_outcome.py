@@ -2,10 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from client.cli.app import application, main
@@ -14,6 +12,8 @@ from registry.outcome_records import Calibration, PostedOutcome
 from registry.rankings import RankingQuestion
 from tests.api.serving import Service, serving
 from tests.numpy_worker import linear_module, publish, quadrant_zip, work_all
+
+pytestmark = pytest.mark.usefixtures("no_logs_of_the_service", "zoo")
 
 REFS = ("ada/m0@1", "ada/m1@1", "ada/m2@1", "ada/m3@1", "ada/m4@1")
 
@@ -24,23 +24,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         for seed, ref in enumerate(REFS):
             publish(running.zoo, ref.partition("@")[0], linear_module(seed))
         yield running
-
-
-@pytest.fixture(autouse=True)
-def _no_logs_of_the_service() -> Iterator[None]:
-    """The service runs in this process, whose standard output is the command's."""
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    yield
-    structlog.reset_defaults()
-
-
-@pytest.fixture(autouse=True)
-def zoo(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Zoo]:
-    url = str(service.http.base_url).rstrip("/")
-    monkeypatch.setenv("ZOO_URL", url)
-    monkeypatch.setenv("ZOO_HOME", str(tmp_path))
-    with Zoo(url, cache=tmp_path / "cache") as connected:
-        yield connected
 
 
 def ranked(service: Service, *, seed: int) -> str:

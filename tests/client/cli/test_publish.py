@@ -2,11 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 import torch
 import typer
 from safetensors.torch import save_file
@@ -18,20 +16,9 @@ from client.cli.publish import PublishOptions, check_status, name_of, wrap_comma
 from registry.errors import JobFailedError
 from registry.names import ModuleName
 from registry.wrapping import WrapRequest
-from tests.api.serving import Service, serving
+from tests.api.serving import Service
 
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with serving(tmp_path_factory.mktemp("zoo")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _no_logs_of_the_service() -> Iterator[None]:
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    yield
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("no_logs_of_the_service")
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from client.cache import digest_of_file
 from client.cli.app import main
@@ -16,33 +15,11 @@ from registry.dataset_file import limits_from, summarise
 from registry.errors import ConflictError
 from registry.settings import Settings
 from registry.statements import DatasetStatement
-from tests.api.serving import Service, serving
 from tests.numpy_worker import quadrant_zip
 
+pytestmark = pytest.mark.usefixtures("no_logs_of_the_service", "zoo")
+
 KEPT_HERE = Sending(stated_too=False)
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with serving(tmp_path_factory.mktemp("zoo")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _no_logs_of_the_service() -> Iterator[None]:
-    """The service runs in this process, whose standard output is the command's."""
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    yield
-    structlog.reset_defaults()
-
-
-@pytest.fixture(autouse=True)
-def zoo(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Zoo]:
-    url = str(service.http.base_url).rstrip("/")
-    monkeypatch.setenv("ZOO_URL", url)
-    monkeypatch.setenv("ZOO_HOME", str(tmp_path))
-    with Zoo(url, cache=tmp_path / "cache") as connected:
-        yield connected
 
 
 @pytest.fixture
