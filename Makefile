@@ -49,7 +49,8 @@ work: install ## one more worker; set ZOO_URL and ZOO_TOKEN
 	@$(BIN)/zoo work
 
 lock: install ## renew the pinned versions
-	@for extras in "requirements.txt --extra=train --extra=test" "requirements-service.txt" \
+	@for extras in "requirements.txt --extra=train --extra=postgres --extra=s3 --extra=tracing --extra=test" \
+		"requirements-service.txt --extra=postgres --extra=s3 --extra=tracing" \
 		"requirements-worker.txt --extra=train"; do set -- $$extras; file=$$1; shift; \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --upgrade $$* pyproject.toml --output-file $$file || exit 1; done
