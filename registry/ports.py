@@ -1,6 +1,6 @@
 """What the rules need from outside: bytes, records, the time. `storage` provides it; tests hold it to contracts."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import BinaryIO, Protocol
@@ -25,6 +25,7 @@ from registry.records import (
     Query,
     Shortlist,
     SteppingStone,
+    StoredBlob,
     Task,
     Verification,
 )
@@ -64,6 +65,9 @@ class BlobStore(Protocol):
 
     def delete(self, digest: Digest) -> None:
         """Forget a blob; no error when it is not there."""
+
+    def listing(self) -> Iterator[StoredBlob]:
+        """Every blob, in no order; one that comes or goes meanwhile may be there or not."""
 
 
 class ModuleRecords(Protocol):

@@ -354,6 +354,12 @@ class BlobInfo(Frozen):
     size_bytes: int
 
 
+class StoredBlob(BlobInfo):
+    """A blob in a listing of its store, and when its bytes were last put there."""
+
+    stored_at: datetime
+
+
 def short(digest: Digest) -> str:
     """The first twelve hex digits of a digest, for people."""
     return digest.removeprefix("sha256:")[:12]

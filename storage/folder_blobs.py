@@ -6,17 +6,21 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from registry.errors import CorruptBlobError, NotFoundError, WrongDigestError
 from registry.names import Digest
 from registry.ports import BlobWriter
-from registry.records import BlobInfo
+from registry.records import BlobInfo, StoredBlob
 from storage.translation import disk_translated
 
 DAY_SECONDS = 86_400.0
 PREFIX = "sha256:"
+TWO_HEX = "[0-9a-f]" * 2
+BLOB_FILES = f"{TWO_HEX}/{TWO_HEX}/{'[0-9a-f]' * 64}"
+"""Where `blob_path` puts files."""
 
 
 class FolderBlobs:
@@ -88,6 +92,13 @@ class FolderBlobs:
             path.unlink()
             _sync_folder(path.parent)
 
+    def listing(self) -> Iterator[StoredBlob]:
+        """Every blob, in no order. Raises StorageError."""
+        with disk_translated(f"the folder {self._folder}"):
+            for path in self._folder.glob(BLOB_FILES):
+                with suppress(FileNotFoundError):
+                    yield _stored(path)
+
 
 class FolderBlobWriter:
     """Writes one file, hashing as it goes."""
@@ -129,6 +140,13 @@ def blob_path(folder: Path, digest: Digest) -> Path:
     """Where the bytes of a digest are."""
     name = digest.removeprefix(PREFIX)
     return folder / name[:2] / name[2:4] / name
+
+
+def _stored(path: Path) -> StoredBlob:
+    """What a listing says of a blob's file. Raises FileNotFoundError when it has gone."""
+    found = path.stat()
+    moment = datetime.fromtimestamp(found.st_mtime, UTC)
+    return StoredBlob(digest=Digest(PREFIX + path.name), size_bytes=found.st_size, stored_at=moment)
 
 
 def _move(source: Path, target: Path) -> None:

@@ -1,6 +1,7 @@
 """What every blob store does."""
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -8,6 +9,8 @@ from registry.errors import CorruptBlobError, NotFoundError, WrongDigestError
 from registry.names import Digest
 from registry.ports import BlobStore, BlobWriter
 from tests.builders import digest_of
+
+CLOCKS_DIFFER = timedelta(seconds=10)
 
 
 class BlobStoreContract:
@@ -42,6 +45,20 @@ class BlobStoreContract:
         digest = blobs.put(b"weights")
         info = blobs.info(digest)
         assert (info.digest, info.size_bytes) == (digest, 7)
+
+    def test_a_listing_has_every_blob_its_size_and_its_time(self, blobs):
+        before = datetime.now(UTC) - CLOCKS_DIFFER
+        sizes = {blobs.put(b"weights"): 7, blobs.put(b""): 0}
+        found = list(blobs.listing())
+        assert {blob.digest: blob.size_bytes for blob in found} == sizes
+        assert all(before < blob.stored_at < datetime.now(UTC) + CLOCKS_DIFFER for blob in found)
+
+    def test_a_listing_has_nothing_half_written_and_nothing_deleted(self, blobs):
+        digest = blobs.put(b"weights")
+        with blobs.writer() as writer:
+            writer.write(b"half")
+            blobs.delete(digest)
+            assert list(blobs.listing()) == []
 
     def test_a_file_can_be_read_in_parts(self, blobs):
         with blobs.open(blobs.put(b"0123456789")) as file:
