@@ -59,13 +59,17 @@ from kernel_methods.estimators.logme import logme
 from kernel_methods.estimators.nearest_class_mean import nearest_class_mean
 from kernel_methods.estimators.ridge import ridge, ridge_gcv
 from kernel_methods.estimators.transrate import transrate
+from kernel_methods.intervals import LeftOut
+from kernel_methods.pooling import pool
+from kernel_methods.rankers import left_out
 from kernel_methods.statistics import TaskStatistics, merge
+from registry.rankings import DEFAULT_RANKER, POOLED
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Scores = dict[str, Floats]
 
-DEFAULT, REFERENCES = "ridge_gcv", ("logme", "n_leep", "knn", "linear_probe")
+DEFAULT, OWN, REFERENCES = POOLED, DEFAULT_RANKER, ("logme", "n_leep", "knn", "linear_probe")
 SEEDS, QUICK_SEEDS = 4, 1
 EXAMPLES, QUICK_EXAMPLES = (50, 100, 500, 1000), (100,)
 SHARDS = 10
@@ -111,10 +115,12 @@ def scores_of(zoo: Zoo, examples: int, *, seed: int) -> Scores:
     """Every estimator on every module and task: (modules, tasks) by name."""
     generator = np.random.default_rng([seed, examples])
     found: Scores = {}
+    left: list[list[LeftOut]] = []
     for column, classes in enumerate(TASKS.values()):
         labels = relabel(zoo.labels[0], classes)
         rows = generator.permutation(np.flatnonzero(labels >= 0))[:examples]
         parts = np.array_split(rows, SHARDS)
+        left.append([])
         for row, (scored, _, _) in enumerate(zoo.features):
             shards = [
                 TaskStatistics.of(scored[part], labels[part], classes=len(classes), class_moments=True)
@@ -124,7 +130,14 @@ def scores_of(zoo: Zoo, examples: int, *, seed: int) -> Scores:
             values = of_statistics(shards) | of_features(features, labels[rows], classes=len(classes), seed=seed)
             for name, value in values.items():
                 found.setdefault(name, np.zeros((len(zoo.names), len(TASKS))))[row, column] = value
-    return found | {"static": static_of(found[DEFAULT])}
+            left[-1].append(left_out(OWN, shards, k_min=0.0, k_max=1.0))
+    static = static_of(found[OWN])
+    return found | {"static": static, DEFAULT: pooled_of(left, static)}
+
+
+def pooled_of(left: list[list[LeftOut]], static: Floats) -> Floats:
+    """Own scores drawn to what the static ones foretell, task by task. Shape (modules, tasks)."""
+    return np.stack([pool(own, usual.tolist()).scores for own, usual in zip(left, static.T, strict=True)], axis=1)
 
 
 def static_of(scores: Floats) -> Floats:

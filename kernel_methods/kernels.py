@@ -67,6 +67,12 @@ ScoreName = Literal[
 RankerName = Literal[ScoreName, "ridge_gcv", "logme", "h_score", "nearest_class_mean"]
 """Estimators that can decide a ranking: statistics alone give them an interval and a chance level."""
 
+PooledName = Literal["ridge_gcv_pooled"]
+"""A score of several modules together: their `ridge_gcv`, drawn to what usual scores foretell (`pooling`)."""
+
+RankBy = Literal[PooledName, RankerName]
+"""Whatever can decide a ranking of several modules."""
+
 EstimatorName = Literal[
     RankerName,
     "ridge",

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache, reduce
 from itertools import groupby
 from operator import add, itemgetter
@@ -19,8 +20,10 @@ from registry.map_answers import map_answer
 from registry.measured_panel import Scored, why_unmeasured
 from registry.names import Digest
 from registry.plans import Plan, PlannedCell, PlannedTask
+from registry.pooling import pooled
 from registry.ports import BlobStore
 from registry.rankings import (
+    POOLED,
     SCORER,
     Decision,
     ModuleSets,
@@ -83,7 +86,8 @@ class Answerer:
         whole panel is told of those that came to the end: the others are judged by the score that ranks.
         """
         there = [entry for entry in findings.entries if findings.of(entry)]
-        judged = [(entry, self._judge(plan, entry, findings)) for entry in there if findings.failure(entry) is None]
+        sound = [entry for entry in there if findings.failure(entry) is None]
+        judged = _pooled(plan, [(entry, self._judge(plan, entry, findings)) for entry in sound], findings)
         not_scored = tuple(
             NotScored(module=RankedModule(ref=entry.cell.ref, digest=entry.cell.module), reason=reason)
             for entry in there
@@ -94,11 +98,11 @@ class Answerer:
         judged.sort(key=lambda pair: (-len(findings.of(pair[0])), -pair[1].score, pair[0].cell.ref))
         given = _ranks([(len(findings.of(entry)), one) for entry, one in judged])
         shown = [
-            (entry, self._judge(plan, entry, findings, whole=True) if ended and goes_on(plan, entry.cell) else one)
+            (entry, self._whole(plan, entry, one, findings) if ended and goes_on(plan, entry.cell) else one)
             for entry, one in judged[: plan.top]
         ]
         rows = tuple(
-            RankingRow(rank=rank, **dict(_fields(plan, entry, one, findings)))
+            RankingRow(rank=rank, own_weight=one.own_weight, **dict(_fields(plan, entry, one, findings)))
             for rank, (entry, one) in zip(given[: plan.top], shown, strict=True)
         )
         return _ranking(plan, rows, decide([one for _, one in judged], given), not_scored)
@@ -156,6 +160,10 @@ class Answerer:
             except (NotFoundError, CorruptBlobError) as error:
                 raise StatisticsLostError(self._lost_of(kept)) from error
 
+    def _whole(self, plan: Plan, entry: Entry, one: Judged, findings: Findings) -> Judged:
+        """A judged score with its whole panel."""
+        return replace(one, panel=self._judge(plan, entry, findings, whole=True).panel)
+
     def _lost_of(self, kept: Sequence[KeptStatistics]) -> Digest:
         """The key of the first of these statistics whose bytes cannot be had."""
         for each in kept[:-1]:
@@ -189,7 +197,7 @@ def _ranking(
     task = plan.tasks[0]
     return Ranking(
         query=plan.query_id,
-        rank_by=plan.options.rank_by,
+        rank_by=POOLED if plan.pooled else plan.options.rank_by,
         decision=decision,
         seed=plan.options.seed,
         examples=plan.examples,
@@ -205,6 +213,20 @@ def _ranking(
         ranking=rows,
         not_scored=not_scored,
     )
+
+
+def _pooled(plan: Plan, judged: list[tuple[Entry, Judged]], findings: Findings) -> list[tuple[Entry, Judged]]:
+    """The same with pooled scores, where the plan says so: those on the same examples together."""
+    if not plan.pooled:
+        return judged
+    task, name = plan.tasks[0], plan.options.rank_by
+    found: list[tuple[Entry, Judged]] = []
+    by_slices = sorted(((len(findings.of(entry)), entry, one) for entry, one in judged), key=itemgetter(0))
+    for _, group in groupby(by_slices, key=itemgetter(0)):
+        _, entries, scores = zip(*group, strict=True)
+        usual = [static_score(findings.elsewhere.get(entry.cell.module, ()), task, name) for entry in entries]
+        found += zip(entries, pooled(scores, usual, name), strict=True)
+    return found
 
 
 def _ranks(ordered: Sequence[tuple[int, Judged]]) -> list[int]:

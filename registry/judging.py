@@ -76,7 +76,7 @@ class Judged:
 
     `left_out` is the score with each shard left out, from which two modules are compared; None where it is undefined,
     and the interval is then all that the score can be. A score of the panel that is undefined on the task is None.
-    `surprise` is None where no shuffles were kept.
+    `surprise` is None where no shuffles were kept. `own_weight` is below 1 where the score is pooled with others.
     """
 
     score: float
@@ -90,6 +90,7 @@ class Judged:
     zeros: int
     left_out: LeftOut | None
     surprise: Surprise | None = None
+    own_weight: float = 1.0
 
     @property
     def beats_chance(self) -> bool:
@@ -117,7 +118,7 @@ def judge(evidence: Evidence, feature_map: FeatureMap, options: ScoreOptions) ->
     without = _left_out(name, ranked, feature_map)
     return Judged(
         score=score,
-        interval=_interval(without, name),
+        interval=interval_of(without, name),
         chance=chance.quantile,
         p_value=chance.p_value,
         smallest_p_value=smallest_p_value(total),
@@ -173,7 +174,7 @@ def _of_statistics(name: EstimatorName, evidence: Evidence, feature_map: Feature
     return None if ranker is None else _score(ranker, evidence.total, feature_map)
 
 
-def _interval(without: LeftOut | None, name: RankerName) -> tuple[float, float]:
+def interval_of(without: LeftOut | None, name: RankerName) -> tuple[float, float]:
     """The confidence interval, or, where it is unknown, the score's whole range."""
     lowest, highest = RANGES.get(name, (-1.0, 1.0))
     if without is None:

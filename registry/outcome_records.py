@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from kernel_methods.kernels import EstimatorName
+from kernel_methods.kernels import EstimatorName, PooledName, RankBy
 from registry.frozen import Frozen
 from registry.names import DigestField
 from registry.rankings import RankedModule
@@ -28,7 +28,7 @@ How = Literal["linear_probe", "fine_tuned", "other"]
 Metric = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 """What was measured, such as "accuracy"; larger is better."""
 
-CalibratedName = Literal[EstimatorName, "static"]
+CalibratedName = Literal[PooledName, EstimatorName, "static"]
 """Whatever predicts an outcome: an estimator, or the module's usual score, which never saw the task."""
 
 STATIC: CalibratedName = "static"
@@ -76,8 +76,8 @@ class Outcome(Frozen):
     metric: str
     how: How
     note: str | None = None
-    rank_by: EstimatorName
-    predicted: dict[EstimatorName, float | None]
+    rank_by: RankBy
+    predicted: dict[EstimatorName | PooledName, float | None]
     static: float | None
     posted_at: datetime
 

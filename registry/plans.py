@@ -94,6 +94,7 @@ class Plan(Frozen):
 
     A ranking of many modules goes in rounds, see `rounds`: `slices` are the ends of their examples, `cuts` what those
     that ended decided. Where nobody named candidates, they were chosen among `in_zoo` modules, at most `shortlist`.
+    `pooled` says that the scores of all modules are pooled (`ridge_gcv_pooled`).
     `heads` has the source heads of those modules that have one, where they are needed.
     """
 
@@ -110,6 +111,7 @@ class Plan(Frozen):
     cuts: tuple[PlannedCut, ...] = ()
     in_zoo: int | None = None
     shortlist: int | None = None
+    pooled: bool = False
     heads: dict[DigestField, DigestField] = Field(default_factory=dict)
 
     @property

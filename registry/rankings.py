@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from kernel_methods.kernels import EstimatorName, RankerName
+from kernel_methods.kernels import EstimatorName, PooledName, RankBy, RankerName
 from registry.frozen import Frozen
 from registry.manifest import Preprocessing
 from registry.names import DigestField
@@ -13,7 +13,7 @@ from registry.noise import Noise
 from registry.records import Progress, QueryStatus
 from registry.work import MOST_JOINED
 
-SCORER = "statistics-2"
+SCORER = "statistics-3"
 """Version of the scorer: it changes whenever the same statistics would give another answer."""
 
 RANKERS: tuple[RankerName, ...] = (
@@ -27,7 +27,15 @@ RANKERS: tuple[RankerName, ...] = (
     "negative_mean_squared_error",
     "raw",
 )
-"""Every score that can decide a ranking, the default first: docs/decisions/0018-the-default-ranker.md says why."""
+"""Every score of one module by itself, the default first: docs/decisions/0018-the-default-ranker.md says why."""
+
+DEFAULT_RANKER: RankerName = RANKERS[0]
+
+POOLED: PooledName = "ridge_gcv_pooled"
+"""What ranks several modules where nobody says otherwise: docs/decisions/0031-own-and-usual-scores-together.md."""
+
+RANKINGS_BY: tuple[RankBy, ...] = (POOLED, *RANKERS)
+"""Whatever can decide a ranking, the default first."""
 
 PANEL: tuple[EstimatorName, ...] = (*RANKERS, "ridge", "raw_neo")
 """What is shown beside the score where nothing else is asked for: all that the usual statistics tell."""
@@ -44,20 +52,31 @@ Examples = Annotated[int, Field(ge=FEWEST_EXAMPLES, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-class ScoreOptions(Frozen):
-    """What every question may say: which score decides, which are shown, on how many examples, drawn by which seed."""
+class ShownOptions(Frozen):
+    """What every question may say: which scores are shown, on how many examples, drawn by which seed."""
 
-    rank_by: RankerName = "ridge_gcv"
     panel: Annotated[tuple[EstimatorName, ...], Field(min_length=1)] | None = None
     examples: Examples | None = None
     seed: Seed = DEFAULT_SEED
 
 
-class RankingOptions(ScoreOptions):
+class ScoreOptions(ShownOptions):
+    """The same, and which score decides."""
+
+    rank_by: RankerName = "ridge_gcv"
+
+
+class RankingOptions(ShownOptions):
     """Options of a ranking; without candidates, every module that has a feature map."""
 
+    rank_by: RankBy = POOLED
     candidates: Annotated[tuple[str, ...], Field(min_length=1, max_length=10_000)] | None = None
     top: Annotated[int, Field(ge=1)] | None = None
+
+
+def single(rank_by: RankBy) -> RankerName:
+    """The score of one module by itself that a ranking rests on."""
+    return DEFAULT_RANKER if rank_by == POOLED else rank_by
 
 
 class RankingQuestion(RankingOptions):
@@ -134,9 +153,14 @@ class ScoreFields(Frozen):
 
 
 class Place(Frozen):
-    """A place in a ranking; modules that cannot be told apart share it."""
+    """A place in a ranking; modules that cannot be told apart share it.
+
+    `own_weight` is the share of the module's own score in `score`: 1 but where scores are pooled, and what is left to
+    1 is foretold by the module's `static` score and those of the others.
+    """
 
     rank: int
+    own_weight: float = 1.0
 
 
 class RankingRow(ScoreFields, Place):
@@ -150,7 +174,7 @@ class AnswerHead(Frozen):
     """What an answer rests on: with the same head and zoo, the same bytes."""
 
     query: str
-    rank_by: RankerName
+    rank_by: RankBy
     decision: Decision
     seed: int
     examples: int

@@ -13,13 +13,24 @@ from registry.names import ModuleRef
 from registry.plans import Plan, planned_cells, planned_task
 from registry.ports import Begin, UnitOfWork
 from registry.queries import QueryService
-from registry.rankings import MOST_MAP_TASKS, MapQuestion, RankingQuestion, ReusabilityQuestion, ScoreOptions
+from registry.rankings import (
+    MOST_MAP_TASKS,
+    POOLED,
+    MapQuestion,
+    RankingQuestion,
+    ReusabilityQuestion,
+    ScoreOptions,
+    ShownOptions,
+    single,
+)
 from registry.records import Task
 from registry.rounds import part_of
 from registry.scorables import SCORED_ROLES, Scorable, as_sound, named_scorables, with_sources
 from registry.settings import Settings
 from registry.shortlist import Candidate, Candidates, choose
 from registry.tasks import TaskService
+
+Question = RankingQuestion | ReusabilityQuestion | MapQuestion
 
 
 class ReusabilityService:
@@ -111,16 +122,16 @@ class ReusabilityService:
             raise NotScorableError(f"a map needs at least two tasks, or one and named sources; found {len(tasks)}")
         return tasks
 
-    def _draft(
-        self, work: UnitOfWork, kind: str, question: ScoreOptions, tasks: Sequence[Task], *, modules: int
-    ) -> Plan:
+    def _draft(self, work: UnitOfWork, kind: str, question: Question, tasks: Sequence[Task], *, modules: int) -> Plan:
         """A question as exact as it can be made before its cells: on which examples of which tasks."""
         noise = question.noise if isinstance(question, RankingQuestion) else None
-        options = ScoreOptions(**{name: getattr(question, name) for name in ScoreOptions.model_fields})
+        shown = {name: getattr(question, name) for name in ShownOptions.model_fields}
+        options = ScoreOptions(rank_by=single(question.rank_by), **shown)
         return Plan.model_validate(
             {
                 "kind": kind,
                 "options": options,
+                "pooled": question.rank_by == POOLED,
                 "examples": question.examples or self._settings.examples,
                 "serial": work.changes.serial(),
                 "tasks": tuple(

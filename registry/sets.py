@@ -12,7 +12,7 @@ from registry.names import Digest, ModuleRef
 from registry.plans import planned_task
 from registry.ports import Begin, Clock, UnitOfWork
 from registry.queries import QueryService
-from registry.rankings import DEFAULT_SEED, RANKERS, Ranking, SetQuestion
+from registry.rankings import DEFAULT_SEED, RANKERS, Ranking, SetQuestion, single
 from registry.records import Task
 from registry.scorables import Scorable, named_scorables
 from registry.set_plans import MOST_FEATURES, MOST_HELD_BYTES, SetCandidate, SetPlan
@@ -73,7 +73,7 @@ class SetService:
         examples = self._settings.examples if ranking is None else ranking.examples
         seed = DEFAULT_SEED if ranking is None else ranking.seed
         return SetPlan(
-            rank_by=question.rank_by or (RANKERS[0] if ranking is None else ranking.rank_by),
+            rank_by=question.rank_by or (RANKERS[0] if ranking is None else single(ranking.rank_by)),
             seed=seed if question.seed is None else question.seed,
             examples=question.examples or examples,
             size=question.size,

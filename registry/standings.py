@@ -7,10 +7,8 @@ import numpy as np
 
 from kernel_methods.kernels import RankerName
 from registry.names import Digest
-from registry.rankings import ScoreOptions
+from registry.rankings import DEFAULT_RANKER
 from registry.records import KeptStatistics
-
-DEFAULT_RANKER: RankerName = ScoreOptions().rank_by
 
 
 @dataclass(frozen=True, slots=True)

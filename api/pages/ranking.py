@@ -21,7 +21,7 @@ from api.plots import draw_ranking
 from api.uploads import begin_stream, in_thread
 from registry.errors import InvalidInputError, NotFoundError, ZooError
 from registry.names import Digest
-from registry.rankings import RANKERS, Ranking, RankingOptions, RankingQuestion
+from registry.rankings import RANKINGS_BY, Ranking, RankingOptions, RankingQuestion
 from registry.wrong_values import told
 from registry.zoo import Zoo
 
@@ -48,7 +48,7 @@ def show_form(zoo: TheZoo) -> Response:
     """The form that takes labelled data."""
     return page(
         "rank.html",
-        scores=RANKERS,
+        scores=RANKINGS_BY,
         examples=zoo.settings.examples,
         limit_bytes=zoo.settings.dataset_limit_bytes,
         token_needed=zoo.settings.token is not None,

@@ -16,10 +16,10 @@ from client.cli.rank_here import ranked_here
 from client.cli.scores import bar_scale, decision_text, interval_bar
 from client.home_rankings import HomeRanking
 from client.zoo import Zoo
-from kernel_methods.kernels import RankerName
+from kernel_methods.kernels import RankBy
 from registry.errors import InvalidDatasetError
 from registry.noise import DEFAULT_DELTA, LARGEST_DELTA, Noise
-from registry.rankings import DEFAULT_SEED, RANKERS, Ranking, RankingOptions, RankingQuestion, RankingRow
+from registry.rankings import DEFAULT_SEED, POOLED, Ranking, RankingOptions, RankingQuestion, RankingRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class RankOptions(ZooOptions):
     candidates: Annotated[
         list[str], typer.Option(help="Only this module; may be repeated. Default: all that can be scored.")
     ] = field(default_factory=list)
-    rank_by: Annotated[RankerName, typer.Option(help="The score that decides.")] = RANKERS[0]
+    rank_by: Annotated[RankBy, typer.Option(help="The score that decides.")] = POOLED
     examples: Annotated[int | None, typer.Option(min=4, help="Examples to score on.")] = None
     seed: Annotated[int, typer.Option(min=0, help="Draws the examples.")] = DEFAULT_SEED
     top: Annotated[int | None, typer.Option(min=1, help="Only so many modules.")] = None

@@ -122,3 +122,20 @@ def raw_neo(gram, labels):
 def contrastive_neo(gram, labels, temperature):
     values = different(gram, labels)
     return -math.log(math.fsum(math.exp(value / temperature) for value in values) / len(values))
+
+
+def slow_pooled(totals, left, usual):
+    """Fay and Herriot's estimate with one variance for all, in Python floats: (m,), (m, shards), (m,) to (m,)."""
+    count, shards = len(totals), len(left[0])
+    level = sum(totals) / count
+    noise = 0.0
+    for total, values in zip(totals, left, strict=True):
+        about = [value - sum(row[place] for row in left) / count for place, value in enumerate(values)]
+        pseudo = [shards * (total - level) - (shards - 1) * value for value in about]
+        mean = sum(pseudo) / shards
+        noise += sum((value - mean) ** 2 for value in pseudo) / (shards * (shards - 1)) / (count - 1)
+    middle = sum(usual) / count
+    foretold = [level + x - middle for x in usual]
+    spread = sum((y - z) ** 2 for y, z in zip(totals, foretold, strict=True)) / (count - 1)
+    drawn = (count - 3) / (count - 1) * min(1.0, noise / spread)
+    return [z + (1 - drawn) * (y - z) for y, z in zip(totals, foretold, strict=True)]

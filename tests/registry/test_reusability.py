@@ -49,7 +49,7 @@ def test_the_module_that_sees_the_classes_ranks_first(zoo: Zoo) -> None:
     assert best.interval[0] <= best.score <= best.interval[1]
     assert best.score > best.chance
     assert best.n_per_class == {"a": 20, "b": 20, "c": 20, "d": 20}
-    assert ranking.rank_by == "ridge_gcv"
+    assert ranking.rank_by == "ridge_gcv_pooled"
     assert best.panel["ridge_gcv"] == best.score
 
 

@@ -122,7 +122,7 @@ def test_who_stopped_early_stands_behind_with_what_is_known_and_why(tmp_path):
     assert not any("stopped" in warning for row in went_on for warning in row.warnings)
     assert min(row.rank for row in stopped) == 11
     assert [row.score for row in stopped] == sorted((row.score for row in stopped), reverse=True)
-    assert all(list(row.panel) == [ranking.rank_by] for row in stopped)
+    assert all(list(row.panel) == ["ridge_gcv"] for row in stopped)
     assert all(len(row.panel) > 1 for row in went_on)
 
 
