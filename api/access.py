@@ -9,10 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from registry.access import NOBODY, OPERATOR, Identity
 from registry.errors import ForbiddenError, UnauthenticatedError
-
-OWNER = "admin"
-"""Whoever holds the token, or sits at this machine; accounts come with the issue on trust."""
 
 READS = ("GET", "HEAD", "OPTIONS")
 PRIVATE = re.compile(r"/(blobs|datasets|tasks|queries|jobs|transferability|reusability|calibration)(?![A-Za-z0-9_-])")
@@ -37,12 +35,15 @@ def needs_token(method: str, path: str) -> bool:
     return method not in READS or PRIVATE.match(path) is not None
 
 
-def check_access(caller: Caller, token: SecretStr | None) -> None:
-    """Let a request in or not; nothing of its body has been read yet.
+def check_access(caller: Caller, token: SecretStr | None) -> Identity:
+    """Let a request in or not, and find out who asks; nothing of its body has been read yet.
 
     Args:
         caller: where it comes from.
         token: the service's token; None on a machine of one's own.
+
+    Returns:
+        Who asks.
 
     Raises:
         UnauthenticatedError: a token is needed, and there is none or another one.
@@ -50,8 +51,11 @@ def check_access(caller: Caller, token: SecretStr | None) -> None:
     """
     if token is None:
         _check_local(caller)
-    elif needs_token(caller.method, caller.path):
+        return OPERATOR
+    if needs_token(caller.method, caller.path):
         _check_token(caller.headers.get("authorization"), token.get_secret_value())
+        return OPERATOR
+    return NOBODY
 
 
 def _check_token(authorization: str | None, token: str) -> None:

@@ -26,6 +26,7 @@ log = structlog.get_logger()
 REQUEST_ID = "zoo.request_id"
 BODY_LIMIT = "zoo.body_limit_bytes"
 HEAD = "zoo.head"
+IDENTITY = "zoo.identity"
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 RESULT_PATH = re.compile(r"/jobs/[0-9]+/finish")
 RESULT_LIMIT_FACTOR = 64
@@ -70,7 +71,7 @@ class Door:
         """Let the request in, pass it on, and answer for whatever goes wrong."""
         scope = exchange.scope
         try:
-            check_access(_caller(scope), self._settings.token)
+            scope[IDENTITY] = check_access(_caller(scope), self._settings.token)
             if exchange.head:
                 scope["method"], scope[HEAD] = "GET", True
             await self._app(scope, _bounded(scope, receive), answer)

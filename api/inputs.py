@@ -9,10 +9,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.requests import Request
 
+from api.door import IDENTITY
 from api.guests import Guests
 from api.metrics import Metrics
 from api.uploads import Desk
 from api.waiting import WaitingRoom
+from registry.access import Identity
 from registry.errors import Fault, InvalidInputError, InvalidNameError, NotFoundError
 from registry.names import ModuleName, ModuleRef, Selector, parse_word
 from registry.zoo import Zoo
@@ -44,8 +46,21 @@ def _zoo(request: Request) -> Zoo:
     return _services(request).zoo
 
 
+def identity_of(request: Request) -> Identity:
+    """Who asks, as the door found out."""
+    identity: Identity = request.scope[IDENTITY]
+    return identity
+
+
+def owner_of(request: Request) -> str:
+    """Under whose name data is kept that this request brings, or asks for."""
+    return identity_of(request).owner
+
+
 TheServices = Annotated[Services, Depends(_services)]
 TheZoo = Annotated[Zoo, Depends(_zoo)]
+TheIdentity = Annotated[Identity, Depends(identity_of)]
+TheOwner = Annotated[str, Depends(owner_of)]
 
 Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="most items of one page")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before")]

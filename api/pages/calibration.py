@@ -8,7 +8,6 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.access import OWNER
 from api.inputs import TheZoo
 from api.pages.errors import PageRoute
 from api.pages.rendering import page
@@ -68,8 +67,8 @@ def show_calibration(
     estimator: Annotated[CalibratedName | None, Query()] = None,
 ) -> Response:
     """Every estimator against what modules reached, the static ranker beside; one of them as a picture."""
-    check_visitor(request, zoo.settings.token)
-    outcomes = zoo.outcomes.known(owner=OWNER, metric=metric, how=how)
+    owner = check_visitor(request, zoo.settings.token).owner
+    outcomes = zoo.outcomes.known(owner=owner, metric=metric, how=how)
     return page(
         "calibration.html",
         private=True,

@@ -10,9 +10,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api.access import OWNER
 from api.drawing import PictureFormat
-from api.inputs import TheServices, TheZoo
+from api.inputs import TheOwner, TheServices, TheZoo
 from api.pages.errors import PageRoute
 from api.pages.rendering import error_page, is_piece, page
 from api.pages.views import QueryView, ranking_view
@@ -56,14 +55,14 @@ def show_form(zoo: TheZoo) -> Response:
 
 
 @router.post("")
-async def ask(request: Request, services: TheServices) -> Response:
+async def ask(request: Request, services: TheServices, owner: TheOwner) -> Response:
     """Take the data and the question; the answer is at the address this leads to."""
     zoo, settings = services.zoo, services.zoo.settings
     begin_stream(request, limit_bytes=settings.dataset_limit_bytes + FIELDS_LIMIT_BYTES)
     async with request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=FIELDS_LIMIT_BYTES) as form:
         asked = _asked(form)
         async with services.desk.file(_file(form)) as received:
-            query_id = await in_thread(partial(_ask, zoo, received.blob.digest, asked))
+            query_id = await in_thread(partial(_ask, zoo, received.blob.digest, asked, owner=owner))
     response = _leading_to(request, f"/rank/{query_id}")
     remember(response, request, settings.token)
     return response
@@ -80,16 +79,15 @@ def open_with_token(request: Request, zoo: TheZoo) -> Response:
 @router.get("/{query_id}")
 def show_ranking(request: Request, zoo: TheZoo, query_id: str) -> Response:
     """A ranking, or how far it is."""
-    check_visitor(request, zoo.settings.token)
-    return page("query.html", private=True, piece=False, view=_query_view(zoo, query_id))
+    owner = check_visitor(request, zoo.settings.token).owner
+    return page("query.html", private=True, piece=False, view=_query_view(zoo, query_id, owner=owner))
 
 
 @router.get("/{query_id}/progress")
 def show_progress(request: Request, zoo: TheZoo, query_id: str) -> Response:
     """The piece of the page that changes while workers score."""
     try:
-        check_visitor(request, zoo.settings.token)
-        view = _query_view(zoo, query_id)
+        view = _query_view(zoo, query_id, owner=check_visitor(request, zoo.settings.token).owner)
     except ZooError as error:
         shown = error_page(request, error)
         shown.status_code = STOP_POLLING
@@ -112,11 +110,11 @@ def give_picture(request: Request, zoo: TheZoo, query_id: str, kind: PictureForm
     return Response(picture, media_type=PICTURES[kind], headers={"Cache-Control": "no-store"})
 
 
-def _ask(zoo: Zoo, blob: Digest, asked: Asked) -> str:
+def _ask(zoo: Zoo, blob: Digest, asked: Asked, *, owner: str) -> str:
     """Keep the data, ask, and give the question's id."""
-    added = zoo.datasets.add(blob, owner=OWNER, leave_out_broken=asked.leave_out_broken)
+    added = zoo.datasets.add(blob, owner=owner, leave_out_broken=asked.leave_out_broken)
     question = RankingQuestion(**dict(asked.options), task=added.dataset.digest)
-    return zoo.reusability.ask_ranking(question, owner=OWNER)
+    return zoo.reusability.ask_ranking(question, owner=owner)
 
 
 def _asked(form: FormData) -> Asked:
@@ -145,22 +143,21 @@ def _leading_to(request: Request, address: str) -> Response:
     return RedirectResponse(address, status_code=303)
 
 
-def _query_view(zoo: Zoo, query_id: str) -> QueryView:
+def _query_view(zoo: Zoo, query_id: str, *, owner: str) -> QueryView:
     """How far a ranking is, with what is known of it. Raises NotFoundError."""
-    state = zoo.queries.state(query_id, owner=OWNER)
+    state = zoo.queries.state(query_id, owner=owner)
     if state.kind != "ranking":
         raise NotFoundError(f"{query_id} is no ranking; GET /queries/{query_id} tells of it")
     ranking = state.answer if isinstance(state.answer, Ranking) else state.partial
     if ranking is None:
         return QueryView(state, None)
-    dataset = zoo.datasets.get(ranking.data, owner=OWNER)
+    dataset = zoo.datasets.get(ranking.data, owner=owner)
     return QueryView(state, ranking_view(ranking, dataset, whole=state.answer is not None))
 
 
 def _answer(request: Request, zoo: Zoo, query_id: str) -> Ranking:
     """A finished ranking. Raises NotFoundError, UnauthenticatedError."""
-    check_visitor(request, zoo.settings.token)
-    state = zoo.queries.state(query_id, owner=OWNER)
+    state = zoo.queries.state(query_id, owner=check_visitor(request, zoo.settings.token).owner)
     if not isinstance(state.answer, Ranking):
         raise NotFoundError(f"{query_id} has no ranking yet; GET /rank/{query_id} shows how far it is")
     return state.answer

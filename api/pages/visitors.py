@@ -12,6 +12,8 @@ from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.inputs import identity_of
+from registry.access import OPERATOR, Identity
 from registry.errors import UnauthenticatedError
 
 COOKIE = "zoo_pages"
@@ -19,13 +21,14 @@ PURPOSE = b"module-zoo pages, to look"
 KEPT_SECONDS = 30 * 24 * 3600
 
 
-def check_visitor(request: Request, token: SecretStr | None) -> None:
-    """Raises UnauthenticatedError unless there is no token, or the request has the cookie that it gives."""
+def check_visitor(request: Request, token: SecretStr | None) -> Identity:
+    """Who looks. Raises UnauthenticatedError unless there is no token, or the request has the cookie that it gives."""
     if token is None:
-        return
+        return identity_of(request)
     given = request.cookies.get(COOKIE, "")
     if not hmac.compare_digest(given.encode(), _cookie(token).encode()):
         raise UnauthenticatedError("this page tells of somebody's data; give the token of this zoo to see it")
+    return OPERATOR
 
 
 def remember(response: Response, request: Request, token: SecretStr | None) -> None:

@@ -8,10 +8,9 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.access import OWNER
 from api.answers import answer
 from api.events import MEDIA_TYPE, Subject, follow
-from api.inputs import PAGE, Cursor, Limit, TheServices, TheZoo
+from api.inputs import PAGE, Cursor, Limit, TheOwner, TheServices, TheZoo
 from api.openapi import refusals
 from registry.errors import (
     BusyError,
@@ -91,9 +90,9 @@ class Release(Frozen):
     operation_id="submit_job",
     responses=refusals(ConflictError, InvalidNameError, InvalidRecipeError, InvalidTaskError, NotFoundError),
 )
-def submit_job(body: NewJob, zoo: TheZoo) -> Response:
+def submit_job(body: NewJob, zoo: TheZoo, owner: TheOwner) -> Response:
     """Queue a training run."""
-    job = zoo.jobs.submit_training(ModuleName.parse(body.name), body.recipe, owner=OWNER)
+    job = zoo.jobs.submit_training(ModuleName.parse(body.name), body.recipe, owner=owner)
     return answer(job, status=201, headers={"Location": f"/jobs/{job.id}"})
 
 
@@ -157,9 +156,9 @@ def cancel_job(job_id: JobId, services: TheServices) -> Response:
         204: {"description": "There is no work."},
     },
 )
-async def claim_job(body: Claim, request: Request, services: TheServices) -> Response:
+async def claim_job(body: Claim, request: Request, services: TheServices, owner: TheOwner) -> Response:
     """Give a worker the oldest free job under a lease, as soon as there is one; at most 30 seconds later, none."""
-    claim = partial(services.zoo.jobs.claim, body.kinds, worker=body.worker, query=body.query, owner=OWNER)
+    claim = partial(services.zoo.jobs.claim, body.kinds, worker=body.worker, query=body.query, owner=owner)
     seconds = min(body.wait_seconds, LONGEST_CLAIM_SECONDS)
     job = await services.room.wait_for(claim, seconds=seconds, request=request)
     return Response(status_code=204) if job is None else answer(job)
