@@ -94,7 +94,8 @@ class Plan(Frozen):
 
     A ranking of many modules goes in rounds, see `rounds`: `slices` are the ends of their examples, `cuts` what those
     that ended decided. Where nobody named candidates, they were chosen among `in_zoo` modules, at most `shortlist`.
-    `heads` has the source heads of those modules that have one, where they are needed.
+    `heads` has the source heads of those modules that have one, where they are needed. `private` are the private
+    namespaces that the asker may know of: who sees other modules asks another question.
     """
 
     kind: Literal["ranking", "reusability", "map"]
@@ -111,6 +112,7 @@ class Plan(Frozen):
     in_zoo: int | None = None
     shortlist: int | None = None
     heads: dict[DigestField, DigestField] = Field(default_factory=dict)
+    private: tuple[str, ...] = ()
 
     @property
     def query_id(self) -> str:
@@ -120,7 +122,8 @@ class Plan(Frozen):
         they are those of the query with this id.
         """
         cells = [[cell.ref, cell.key] for cell in self.cells] if self.shortlist is None else []
-        question = self.model_dump(mode="json", exclude={"cells", "cuts"})
+        unsaid = {"cells", "cuts"} if self.private else {"cells", "cuts", "private"}
+        question = self.model_dump(mode="json", exclude=unsaid)
         text = json.dumps([SCORER, question, cells], sort_keys=True)
         return "query-" + hashlib.sha256(text.encode()).hexdigest()[:24]
 

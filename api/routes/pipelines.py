@@ -10,9 +10,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api.answers import answer
-from api.byte_ranges import CHUNK_BYTES, Content, serve
+from api.byte_ranges import CHUNK_BYTES, FOR_EVER, PRIVATE_FOR_EVER, Content, serve
 from api.conditions import not_modified, preference_applied, preferred_wait
-from api.inputs import PAGE, Cursor, Limit, Services, TheOwner, TheServices, TheZoo
+from api.inputs import PAGE, Cursor, Limit, Services, TheIdentity, TheOwner, TheServices, TheZoo
 from api.openapi import answers_bytes, raw_body, refusals
 from api.uploads import finally_in_thread, in_thread
 from registry.dataset_file import check_images, limits_from
@@ -99,7 +99,7 @@ def show_pipeline(pipeline: str, zoo: TheZoo) -> Response:
     operation_id="fetch_pipeline_file",
     responses={**refusals(NotFoundError), **answers_bytes("One safetensors file of the whole pipeline.")},
 )
-def fetch_pipeline_file(pipeline: str, request: Request, zoo: TheZoo) -> Response:
+def fetch_pipeline_file(pipeline: str, request: Request, zoo: TheZoo, identity: TheIdentity) -> Response:
     """All modules of a pipeline in one safetensors file, made when it is asked for, always the same bytes."""
     found = zoo.pipelines.get(pipeline)
     unchanged = not_modified(request, etag=found.id, headers={"ETag": f'"{found.id}"'})
@@ -112,6 +112,7 @@ def fetch_pipeline_file(pipeline: str, request: Request, zoo: TheZoo) -> Respons
         etag=found.id,
         digest=made.digest,
         name=f"{found.name}.safetensors",
+        cache=FOR_EVER if identity.role is None else PRIVATE_FOR_EVER,
     )
     return serve(request, content)
 
