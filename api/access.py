@@ -1,25 +1,25 @@
-"""Who may ask what: a bearer token, or, without one, this machine alone."""
+"""Who asks, and whether they may: a token, or, where the service has none, this machine alone."""
 
 import hmac
 import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
+from api.actions import Wanted
+from registry.access import ALLOWED, NOBODY, OPERATOR, Action, Identity
+from registry.errors import ForbiddenError, InvalidTokenError, UnauthenticatedError
+from registry.settings import Settings
+from registry.tokens import TokenService, cookie_of, is_well_formed
 
-from registry.errors import ForbiddenError, UnauthenticatedError
-
-OWNER = "admin"
-"""Whoever holds the token, or sits at this machine; accounts come with the issue on trust."""
-
-READS = ("GET", "HEAD", "OPTIONS")
-PRIVATE = re.compile(r"/(blobs|datasets|tasks|queries|jobs|transferability|reusability|calibration)(?![A-Za-z0-9_-])")
-"""How paths begin whose answers tell of somebody's data; all else may be read by everyone. What follows the word is
-not looked at, for a router may take more for the same path than we do, such as a line's end."""
-
-LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+COOKIE = "zoo_pages"
+READS = ("GET", "HEAD")
+LOCAL_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host")
+OWN_SITE = ("same-origin", "none")
+"""What browsers say in Sec-Fetch-Site of requests that no other page made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,61 +31,144 @@ class Caller:
     headers: Mapping[str, str]
     address: str | None
 
+    @property
+    def secret(self) -> str | None:
+        """The token that the request brings; None where it brings none, or something else than a token."""
+        scheme, _, given = self.headers.get("authorization", "").partition(" ")
+        return given.strip() if scheme.lower() == "bearer" else None
 
-def needs_token(method: str, path: str) -> bool:
-    """Whether a request writes, or reads what is private."""
-    return method not in READS or PRIVATE.match(path) is not None
+    @property
+    def cookie(self) -> str | None:
+        """What a browser was given in the place of a token."""
+        try:
+            found = SimpleCookie(self.headers.get("cookie", "")).get(COOKIE)
+        except CookieError:
+            return None
+        return None if found is None else found.value
 
 
-def check_access(caller: Caller, token: SecretStr | None) -> None:
-    """Let a request in or not; nothing of its body has been read yet.
+class Gate:
+    """Finds out who asks. Nothing of the request's body has been read yet."""
+
+    def __init__(self, settings: Settings, tokens: TokenService) -> None:
+        """Args: settings: the operator's token, and whether there is need of any; tokens: those that are kept."""
+        self._settings, self._tokens = settings, tokens
+        self._token = settings.token.get_secret_value() if settings.token is not None else None
+
+    def is_costly(self, caller: Caller, wanted: Wanted | None) -> bool:
+        """Whether the database may have to be asked who this is."""
+        secret = caller.secret
+        if secret is not None:
+            return is_well_formed(secret) and not self._tokens.remembers(secret)
+        return _is_visit(caller, wanted) and caller.cookie is not None
+
+    def is_known(self, caller: Caller) -> bool:
+        """Whether the caller brings a token of 256 bits that was right a moment ago, so that it is no guess."""
+        return caller.secret is not None and is_well_formed(caller.secret) and self._tokens.remembers(caller.secret)
+
+    def identify(self, caller: Caller, wanted: Wanted | None) -> Identity:
+        """Who asks.
+
+        Raises:
+            InvalidTokenError: there is a token, and it is not known here, or over.
+            ForbiddenError: without tokens, somebody else than this machine asks, or a web page from elsewhere.
+        """
+        secret = caller.secret
+        if self._settings.is_open:
+            _check_local(caller, wanted)
+            known = secret is not None and is_well_formed(secret)
+            return self._tokens.identify(secret) if known and secret is not None else OPERATOR
+        if secret is not None:
+            return self._holder(secret)
+        return self._visitor(caller) if _is_visit(caller, wanted) else NOBODY
+
+    def _holder(self, secret: str) -> Identity:
+        """Who holds a token; the time taken does not tell how much of the operator's was right."""
+        if self._token is not None and hmac.compare_digest(secret.encode(), self._token.encode()):
+            return OPERATOR
+        return self._tokens.identify(secret)
+
+    def _visitor(self, caller: Caller) -> Identity:
+        """Who looks at a page; nobody where the cookie is not known any more."""
+        cookie = caller.cookie
+        if cookie is None:
+            return NOBODY
+        if self._token is not None and hmac.compare_digest(cookie.encode(), cookie_of(self._token).encode()):
+            return OPERATOR
+        try:
+            return self._tokens.identify_cookie(cookie)
+        except InvalidTokenError:
+            return NOBODY
+
+
+def check_permission(
+    identity: Identity, action: Action | None, *, namespace: str | None = None, public_reads: bool = True
+) -> None:
+    """Let somebody do something, or not.
 
     Args:
-        caller: where it comes from.
-        token: the service's token; None on a machine of one's own.
+        identity: who asks.
+        action: what kind of request it is; None where there is no such request.
+        namespace: what it is about.
+        public_reads: whether those who did not say who they are may read.
 
     Raises:
-        UnauthenticatedError: a token is needed, and there is none or another one.
-        ForbiddenError: without tokens, somebody else than this machine asks, or a web page from elsewhere.
+        UnauthenticatedError: whoever asks did not say who they are, and has to.
+        ForbiddenError: this identity may not do it.
     """
-    if token is None:
-        _check_local(caller)
-    elif needs_token(caller.method, caller.path):
-        _check_token(caller.headers.get("authorization"), token.get_secret_value())
+    if identity.role is None:
+        if not (action is Action.LOOK or (action is Action.READ and public_reads)):
+            raise UnauthenticatedError("this request needs a token; send `Authorization: Bearer TOKEN`, or `zoo login`")
+    elif action is not None and not identity.may(action):
+        able = ", ".join(role for role, allowed in ALLOWED.items() if action in allowed)
+        raise ForbiddenError(f"a token of the role {identity.role} may not {action}; this takes one of: {able}")
+    elif action is Action.PUBLISH and namespace is not None and not identity.covers(namespace):
+        inside = ", ".join(identity.namespaces or ())[:500]
+        raise ForbiddenError(f"the token is for {inside}, not for the namespace {namespace[:100]!r}")
 
 
-def _check_token(authorization: str | None, token: str) -> None:
-    """Raises UnauthenticatedError unless the header holds the token; the time taken does not tell how much of it."""
-    if authorization is None:
-        raise UnauthenticatedError("this request needs a token; send `Authorization: Bearer TOKEN`, or `zoo login`")
-    scheme, _, given = authorization.partition(" ")
-    right = hmac.compare_digest(given.strip().encode(), token.encode())
-    if scheme.lower() != "bearer" or not right:
-        raise UnauthenticatedError("the token is not known here; check ZOO_TOKEN, or `zoo login` again")
+def _is_visit(caller: Caller, wanted: Wanted | None) -> bool:
+    """Whether somebody looks at a page; only then a cookie counts, so no other site can write through a browser."""
+    return caller.method in READS and wanted is not None and wanted.is_page
 
 
-def _check_local(caller: Caller) -> None:
+def _check_local(caller: Caller, wanted: Wanted | None) -> None:
     """Raises ForbiddenError unless this machine asks this machine.
 
-    A foreign Host means that a name of somebody else was pointed here (DNS rebinding); a foreign Origin, that a
-    page from elsewhere sends requests through the browser of whoever sits here.
+    A foreign Host means that a name of somebody else was pointed here (DNS rebinding); a foreign Origin or
+    Sec-Fetch-Site, that a page from elsewhere sends requests through the browser of whoever sits here; a forwarded
+    request, that a proxy on this machine lets others in.
     """
     if caller.address is not None and not _is_loopback(caller.address):
         raise ForbiddenError(f"{caller.address} is not this machine; set ZOO_TOKEN to let others in")
     host = caller.headers.get("host", "")
-    if not _is_local_authority(host):
+    if not LOCAL_HOST.fullmatch(host):
         raise ForbiddenError(f"Host {host[:200]!r} is not this machine; use http://127.0.0.1, or set ZOO_TOKEN")
+    forwarded = next((name for name in FORWARDED if name in caller.headers), None)
+    if forwarded is not None:
+        raise ForbiddenError(f"the header {forwarded} says that a proxy lets others in; set ZOO_TOKEN for that")
     origin = caller.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and _authority(origin) != host.lower():
         raise ForbiddenError(f"a page of {origin[:200]!r} may not use this service; set ZOO_TOKEN to let others in")
+    site = caller.headers.get("sec-fetch-site", "none")
+    if site not in OWN_SITE and not _follows_link(caller, wanted):
+        raise ForbiddenError(f"a page from elsewhere ({site[:50]}) may not use this service; open it by its address")
 
 
-def _is_local_authority(host: str) -> bool:
-    """Whether a Host header names this machine, with any port."""
+def _follows_link(caller: Caller, wanted: Wanted | None) -> bool:
+    """Whether somebody follows a link from elsewhere to a page, which shows it to them alone."""
+    navigates = caller.headers.get("sec-fetch-mode") == "navigate" and "origin" not in caller.headers
+    whole = caller.headers.get("sec-fetch-dest") == "document"
+    return navigates and whole and _is_visit(caller, wanted)
+
+
+def _authority(origin: str) -> str | None:
+    """Host and port of an Origin header; None for one that is none, such as `null`."""
     try:
-        return urlsplit(f"//{host}").hostname in LOCAL_NAMES
+        parts = urlsplit(origin)
     except ValueError:
-        return False
+        return None
+    return parts.netloc.lower() if parts.scheme in ("http", "https") else None
 
 
 def _is_loopback(address: str) -> bool:

@@ -7,7 +7,7 @@ from fastapi import Depends, FastAPI
 from api import problems
 from api.door import Door
 from api.guests import Guests
-from api.inputs import Services, refuse_unknown_parameters
+from api.inputs import Services, refuse_unknown_parameters, require_permission
 from api.metrics import Metrics
 from api.openapi import describe
 from api.pages.routes import router as pages
@@ -19,17 +19,34 @@ from api.routes import (
     jobs,
     labels,
     modules,
+    namespaces,
     outcomes,
     pipelines,
     queries,
     tasks,
+    tokens,
     transferability,
 )
 from api.uploads import Desk
 from api.waiting import WaitingRoom
 from registry.zoo import Zoo
 
-ROUTES = (modules, aliases, blobs, pipelines, datasets, tasks, transferability, labels, queries, outcomes, jobs, health)
+ROUTES = (
+    modules,
+    aliases,
+    blobs,
+    pipelines,
+    datasets,
+    tasks,
+    transferability,
+    labels,
+    queries,
+    outcomes,
+    jobs,
+    tokens,
+    namespaces,
+    health,
+)
 DESCRIPTION = "Publish network modules, compose them, train them, and ask which of them serves your data."
 
 
@@ -42,7 +59,7 @@ def create_app(zoo: Zoo) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(refuse_unknown_parameters)],
+        dependencies=[Depends(require_permission), Depends(refuse_unknown_parameters)],
     )
     metrics, guests = Metrics(), Guests(zoo)
     room = WaitingRoom(metrics.waiting)
@@ -51,7 +68,7 @@ def create_app(zoo: Zoo) -> FastAPI:
         app.include_router(routes.router)
     app.include_router(pages)
     problems.install(app)
-    app.add_middleware(Door, settings=zoo.settings, metrics=metrics)
+    app.add_middleware(Door, settings=zoo.settings, tokens=zoo.tokens, metrics=metrics)
     _describe_once(app)
     return app
 

@@ -13,8 +13,9 @@ def application(settings: Settings | None = None) -> FastAPI:
     For servers that take a factory: ``uvicorn --factory api.asgi:application``.
 
     Raises:
-        SettingsError: they are wrong, or would let others in without a token.
+        SettingsError: they are wrong, or would let others in while nobody could manage it.
     """
     settings = settings or Settings.load()
-    settings.check_service()
-    return create_app(open_zoo(settings))
+    zoo = open_zoo(settings)
+    settings.check_service(has_admin=zoo.tokens.has_admin())
+    return create_app(zoo)

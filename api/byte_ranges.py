@@ -22,6 +22,7 @@ from registry.names import Digest
 CHUNK_BYTES = 256 * 1024
 OCTETS = "application/octet-stream"
 FOR_EVER = "public, max-age=31536000, immutable"
+PRIVATE_FOR_EVER = "private, max-age=31536000, immutable"
 REVALIDATED = "no-cache"
 ONE_RANGE = re.compile(r"bytes=\s*(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))\s*", re.IGNORECASE)
 

@@ -8,24 +8,31 @@ import asyncio
 import re
 import secrets
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import structlog
+from anyio import to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.access import Caller, check_access
+from api.access import Caller, Gate, check_permission
+from api.actions import Wanted, wanted
+from api.limits import Limits
 from api.metrics import Metrics
-from api.problems import framework_problem, problem_of, respond
-from registry.errors import BusyError, TooLargeError, ZooError
+from api.problems import framework_problem, problem_of, respond, respond_to
+from registry.access import Identity
+from registry.errors import BusyError, InvalidTokenError, TooLargeError, ZooError
 from registry.settings import Settings
+from registry.tokens import TokenService
 
 log = structlog.get_logger()
 
 REQUEST_ID = "zoo.request_id"
 BODY_LIMIT = "zoo.body_limit_bytes"
 HEAD = "zoo.head"
+IDENTITY = "zoo.identity"
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 RESULT_PATH = re.compile(r"/jobs/[0-9]+/finish")
 RESULT_LIMIT_FACTOR = 64
@@ -41,17 +48,22 @@ class _Exchange:
     began: float
     head: bool
     status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Door:
     """ASGI middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, *, settings: Settings, metrics: Metrics) -> None:
-        """Args: app: what is behind the door; settings: token and limits; metrics: where requests are counted."""
+    def __init__(self, app: ASGIApp, *, settings: Settings, tokens: TokenService, metrics: Metrics) -> None:
+        """Args: app: what is behind the door; settings, tokens: who is let in; metrics: where requests are counted."""
         self._app, self._settings, self._metrics = app, settings, metrics
+        self._gate, self._limits = Gate(settings, tokens), Limits(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Carry one request through; anything but HTTP passes."""
+        """Carry one request through; web sockets are refused, there are none here."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -70,7 +82,7 @@ class Door:
         """Let the request in, pass it on, and answer for whatever goes wrong."""
         scope = exchange.scope
         try:
-            check_access(_caller(scope), self._settings.token)
+            await self._let_in(exchange)
             if exchange.head:
                 scope["method"], scope[HEAD] = "GET", True
             await self._app(scope, _bounded(scope, receive), answer)
@@ -88,11 +100,42 @@ class Door:
             response = respond(framework_problem(500, detail), exchange.request_id)
             await response(scope, receive, answer)
 
+    async def _let_in(self, exchange: _Exchange) -> None:
+        """Find out who asks, whether they may, and whether they ask too often.
+
+        Raises:
+            UnauthenticatedError, InvalidTokenError, ForbiddenError, RateLimitedError: they may not.
+        """
+        scope = exchange.scope
+        caller, asked = _caller(scope), wanted(scope["method"], scope["path"])
+        identity = await self._identity(caller, asked)
+        exchange.headers = self._limits.take(identity, caller.address, asked)
+        scope[IDENTITY] = identity
+        if asked is None or not asked.is_page:
+            check_permission(
+                identity,
+                None if asked is None else asked.action,
+                namespace=None if asked is None else asked.namespace,
+                public_reads=self._settings.public_reads,
+            )
+
+    async def _identity(self, caller: Caller, asked: Wanted | None) -> Identity:
+        """Who asks. Raises InvalidTokenError, ForbiddenError, and RateLimitedError for who brings too many tokens."""
+        if caller.secret is not None and not self._gate.is_known(caller):
+            self._limits.check_failures(caller.address)
+        try:
+            if self._gate.is_costly(caller, asked):
+                return await to_thread.run_sync(self._gate.identify, caller, asked)
+            return self._gate.identify(caller, asked)
+        except InvalidTokenError:
+            self._limits.note_failure(caller.address)
+            raise
+
     async def _refuse(self, exchange: _Exchange, receive: Receive, answer: "_Answer", *, problem: ZooError) -> None:
         """Answer with a zoo error, unless an answer has begun."""
         if exchange.status:
             raise problem
-        response = respond(problem_of(problem), exchange.request_id)
+        response = respond_to(problem, exchange.request_id)
         await response(exchange.scope, receive, answer)
 
     async def _stop(self, exchange: _Exchange, receive: Receive, answer: "_Answer") -> None:
@@ -136,6 +179,8 @@ class _Answer:
             headers["X-Request-Id"] = self._exchange.request_id
             headers["X-Content-Type-Options"] = "nosniff"
             headers.setdefault("Referrer-Policy", "same-origin")
+            for name, value in self._exchange.headers.items():
+                headers.setdefault(name, value)
             message = {**message, "headers": headers.raw}
         elif self._exchange.head:
             if self._closed:

@@ -1,6 +1,6 @@
 """What routes take from a request: the services, the page of a list, names; and what they refuse."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Query
@@ -9,11 +9,15 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.requests import Request
 
+from api.access import check_permission
+from api.actions import EVERY
+from api.door import IDENTITY
 from api.guests import Guests
 from api.metrics import Metrics
 from api.uploads import Desk
 from api.waiting import WaitingRoom
-from registry.errors import Fault, InvalidInputError, InvalidNameError, NotFoundError
+from registry.access import Identity
+from registry.errors import Fault, ForbiddenError, InvalidInputError, InvalidNameError, NotFoundError
 from registry.names import ModuleName, ModuleRef, Selector, parse_word
 from registry.zoo import Zoo
 
@@ -36,19 +40,50 @@ class Services:
 
 
 def _services(request: Request) -> Services:
+    """What routes need, with the zoo as whoever asks sees it."""
     services: Services = request.app.state.services
-    return services
+    zoo = services.zoo.seen_by(identity_of(request))
+    return services if zoo is services.zoo else replace(services, zoo=zoo)
 
 
 def _zoo(request: Request) -> Zoo:
     return _services(request).zoo
 
 
+def identity_of(request: Request) -> Identity:
+    """Who asks, as the door found out."""
+    identity: Identity = request.scope[IDENTITY]
+    return identity
+
+
+def owner_of(request: Request) -> str:
+    """Under whose name data is kept that this request brings, or asks for."""
+    return identity_of(request).owner
+
+
 TheServices = Annotated[Services, Depends(_services)]
 TheZoo = Annotated[Zoo, Depends(_zoo)]
+TheIdentity = Annotated[Identity, Depends(identity_of)]
+TheOwner = Annotated[str, Depends(owner_of)]
 
 Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="most items of one page")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before")]
+
+
+def require_permission(request: Request) -> None:
+    """What the door let through is looked at again, by the route it came to: one that no table has is for nobody.
+
+    Raises UnauthenticatedError, ForbiddenError.
+    """
+    route = f"{request.method} {getattr(request.scope.get('route'), 'path', None)}"
+    if route not in EVERY:
+        raise ForbiddenError(f"{route} is in no table of what may be asked, so it is for nobody")
+    check_permission(
+        identity_of(request),
+        EVERY[route],
+        namespace=request.path_params.get("namespace"),
+        public_reads=_zoo(request).settings.public_reads,
+    )
 
 
 def refuse_unknown_parameters(request: Request) -> None:

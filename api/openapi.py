@@ -6,8 +6,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from api.access import needs_token
+from api.actions import ACTIONS
 from api.problems import MEDIA_TYPE, Problem
+from registry.access import Action
 from registry.errors import UnauthenticatedError, ZooError
 
 Responses = dict[int | str, dict[str, object]]
@@ -76,8 +77,13 @@ def describe(app: FastAPI) -> Description:
     for path in paths:
         operations = _mapping(paths, path)
         for method in operations:
-            _describe_operation(_mapping(operations, method), private=needs_token(method.upper(), path))
+            _describe_operation(_mapping(operations, method), private=_needs_token(f"{method.upper()} {path}"))
     return document
+
+
+def _needs_token(route: str) -> bool:
+    """Whether a request needs a token everywhere: it is no public read."""
+    return ACTIONS.get(route) not in (Action.LOOK, Action.READ)
 
 
 def _describe_operation(operation: Description, *, private: bool) -> None:

@@ -9,7 +9,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from registry.errors import BusyError, InvalidInputError, UnauthenticatedError, ZooError
+from api.limits import RefusedError
+from registry.errors import (
+    BusyError,
+    InvalidInputError,
+    InvalidTokenError,
+    RateLimitedError,
+    UnauthenticatedError,
+    ZooError,
+)
 from registry.frozen import Frozen
 from registry.wrong_values import told
 
@@ -83,10 +91,25 @@ def respond(problem: Problem, request_id: str, *, headers: Mapping[str, str] | N
     told = problem.model_copy(update={"request_id": request_id})
     sent = {"Cache-Control": "no-store", **(headers or {})}
     if problem.status == UnauthenticatedError.status:
-        sent["WWW-Authenticate"] = CHALLENGE
-    if problem.status in (429, BusyError.status):
-        sent["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        sent["WWW-Authenticate"] = challenge(problem.code)
+    if problem.status in (RateLimitedError.status, BusyError.status):
+        sent.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
     return Response(told.model_dump_json(), status_code=problem.status, headers=sent, media_type=MEDIA_TYPE)
+
+
+def respond_to(error: ZooError, request_id: str) -> Response:
+    """A zoo error as the answer to a request, with what it says of when to come back."""
+    headers: dict[str, str] = {}
+    if isinstance(error, RateLimitedError):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, RefusedError):
+        headers |= error.headers
+    return respond(problem_of(error), request_id, headers=headers)
+
+
+def challenge(code: str) -> str:
+    """What a refusal for want of a token asks for (RFC 6750), and whether it is because of the one that came."""
+    return f'{CHALLENGE}, error="invalid_token"' if code == InvalidTokenError.code else CHALLENGE
 
 
 def request_id_of(request: Request) -> str:
@@ -105,7 +128,7 @@ def _zoo_error(request: Request, error: Exception) -> Response:
     """A rule of the zoo was broken."""
     if not isinstance(error, ZooError):
         raise error
-    return respond(problem_of(error), request_id_of(request))
+    return respond_to(error, request_id_of(request))
 
 
 def _http_error(request: Request, error: Exception) -> Response:

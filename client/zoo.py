@@ -16,6 +16,7 @@ from client.outcomes import Outcomes
 from client.pipelines import Pipelines
 from client.queries import Queries
 from client.tasks import Tasks
+from client.tokens import Tokens
 from registry.settings import Settings
 
 
@@ -56,6 +57,7 @@ class Zoo:
         self.pipelines = Pipelines(self._connection, self.jobs)
         self.queries = Queries(self._connection)
         self.outcomes = Outcomes(self._connection)
+        self.tokens = Tokens(self._connection)
 
     @property
     def url(self) -> str:

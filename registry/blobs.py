@@ -30,6 +30,7 @@ class BlobKeeper:
         with self._begin() as work:
             work.hold()
             if not _is_referred(work, blob):
+                work.blob_owners.remove(blob, owner=None)
                 self._blobs.delete(blob)
 
 

@@ -150,6 +150,7 @@ class DatasetService:
         orphans: tuple[Digest, ...] = ()
         with self._begin() as work:
             work.hold()
+            work.blob_owners.remove(digest, owner=owner)
             if work.datasets.remove(digest, owner=owner):
                 checkpoints = self._forget(work, digest)
                 orphans = (digest, *checkpoints, *work.statistics.remove_data(digest))

@@ -173,11 +173,18 @@ class PreconditionRequiredError(ZooError):
 
 
 class UnauthenticatedError(ZooError):
-    """No token, or one that is not known."""
+    """The request needs a token, and has none."""
 
     code = "unauthenticated"
     title = "A token is needed"
     status = 401
+
+
+class InvalidTokenError(UnauthenticatedError):
+    """The token is not known, has expired, or was revoked."""
+
+    code = "invalid_token"
+    title = "The token is not valid"
 
 
 class ForbiddenError(ZooError):
@@ -186,6 +193,19 @@ class ForbiddenError(ZooError):
     code = "forbidden"
     title = "Not allowed"
     status = 403
+
+
+class RateLimitedError(ZooError):
+    """Too many requests in too short a time; `Retry-After` says when the next is taken."""
+
+    code = "rate_limited"
+    title = "Too many requests"
+    status = 429
+
+    def __init__(self, detail: str, *, retry_after_seconds: int = 1) -> None:
+        """Args: detail: one sentence with the limit; retry_after_seconds: when the next request is taken."""
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class CorruptBlobError(ZooError):

@@ -109,10 +109,18 @@ class JobService:
         with self._begin() as work:
             return _job(work, job_id)
 
-    def list(self, *, kind: WorkKind | None, status: JobStatus | None, limit: int, cursor: str | None) -> Page[Job]:
-        """Jobs, newest first."""
+    def list(
+        self,
+        *,
+        kind: WorkKind | None,
+        status: JobStatus | None,
+        owner: str | None = None,
+        limit: int,
+        cursor: str | None,
+    ) -> Page[Job]:
+        """Jobs of an owner, or of all, newest first."""
         with self._begin() as work:
-            return work.jobs.list(kind=kind, status=status, limit=limit, cursor=cursor)
+            return work.jobs.list(kind=kind, status=status, owner=owner, limit=limit, cursor=cursor)
 
     def claim(
         self, kinds: Sequence[WorkKind], *, worker: str, query: str | None = None, owner: str | None = None
@@ -231,6 +239,7 @@ class JobService:
 
     def _finish_training(self, job: Job, result: TrainResult) -> Job:
         """Check every file first; then publish all of them, the pipeline too, and end the job in one transaction."""
+        _require_names(job, result)
         checked = [self._check(made.name, made.digest) for made in result.modules]
         with self._begin() as work:
             work.hold()
@@ -361,6 +370,14 @@ def _require_dataset(work: UnitOfWork, job: Job) -> None:
     dataset = dataset_of(job.work)
     if dataset is not None and work.datasets.get(dataset, owner=None) is None:
         raise ConflictError(f"the dataset {dataset} was deleted meanwhile, so nothing made from it is published")
+
+
+def _require_names(job: Job, result: TrainResult) -> None:
+    """Raises InvalidInputError for a module outside of the namespace that the training run was asked for."""
+    asked = job.work.name if isinstance(job.work, TrainWork) else ""
+    for made in result.modules:
+        if ModuleName.parse(made.name).namespace != ModuleName.parse(asked).namespace:
+            raise InvalidInputError(f"job {job.id} trains {asked}, so it cannot publish {made.name}")
 
 
 def _lost(job: Job, attempt: int) -> LeaseLostError:

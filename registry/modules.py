@@ -15,6 +15,7 @@ from registry.errors import (
 from registry.manifest import ModuleManifest
 from registry.module_file import check_module_file, read_header
 from registry.names import Digest, ModuleName, ModuleRef, Selector
+from registry.namespaces import require_in_sight
 from registry.ports import Begin, BlobStore, Clock, UnitOfWork
 from registry.records import (
     Alias,
@@ -90,6 +91,7 @@ class ModuleService:
         """
         checked = self.check(blob)
         with self._begin() as work:
+            require_in_sight(work, name.namespace, what=str(name))
             published = self.record(work, name, checked)
             request(work, blob, at=self._clock())
         return published
@@ -98,6 +100,7 @@ class ModuleService:
         """Everything `publish` checks, and nothing kept. Raises what `publish` would."""
         checked = self.check(blob)
         with self._begin() as work:
+            require_in_sight(work, name.namespace, what=str(name))
             if work.modules.find(name, Selector(digest=blob)) is None:
                 _require_below(work, checked.manifest)
         return checked.manifest
@@ -218,7 +221,7 @@ class ModuleService:
         with self._begin() as work:
             work.hold()
             module = find_module(work, ref)
-            users = _users(work, module)
+            users = _users(work, module) or _hidden_users(work.seeing_everything(), module)
             if users:
                 raise ReferencedError(
                     f"{ref} cannot be deleted while {len(users)} others refer to it; yank it instead, or remove them",
@@ -298,6 +301,12 @@ def _users(work: UnitOfWork, module: PublishedModule) -> list[Fault]:
     return faults + [
         Fault(f"/pipelines/{pipeline.id}", f"pipeline {pipeline.name} holds it", "pipeline") for pipeline in pipelines
     ]
+
+
+def _hidden_users(work: UnitOfWork, module: PublishedModule) -> list[Fault]:
+    """That what would break is none of the caller's to know of; nothing where nothing would."""
+    users = _users(work, module)
+    return [Fault("", "something that you may not know of refers to it", "hidden")] if users else []
 
 
 def _summary(module: PublishedModule) -> VersionSummary:

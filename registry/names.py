@@ -1,6 +1,7 @@
 """Names, references and digests: parsed once, at the door, and trusted from there on."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, NewType, Self
 
@@ -106,6 +107,11 @@ class ModuleRef:
 
     def __str__(self) -> str:
         return f"{self.name}@{self.selector}"
+
+
+def namespaces_of(refs: Iterable[str]) -> tuple[str, ...]:
+    """The namespaces that references are in, by name, each once."""
+    return tuple(sorted({ref.partition("/")[0] for ref in refs}))
 
 
 def _digest_in_model(text: str) -> Digest:

@@ -68,14 +68,17 @@ class PipelineService:
             raise PipelineMisfitError(f"these modules do not make a pipeline: {faults[0].detail}", faults=faults)
         modules = [module for module in resolved.modules if module is not None]
         pinned = tuple(PinnedModule(ref=part.ref, digest=part.digest, role=part.role) for part in modules)
-        pipeline_id = _pipeline_id(name, [part.digest for part in pinned])
-        known = work.pipelines.get(pipeline_id)
+        pipeline = Pipeline(
+            id=_pipeline_id(name, [part.digest for part in pinned]),
+            name=name,
+            modules=pinned,
+            labels=modules[-1].labels or (),
+            created_at=self._clock(),
+        )
+        known = work.pipelines.get(pipeline.id)
         if known is not None:
             return Composed(known, created=False)
-        labels = modules[-1].labels or ()
-        pipeline = Pipeline(id=pipeline_id, name=name, modules=pinned, labels=labels, created_at=self._clock())
-        work.pipelines.add(pipeline)
-        return Composed(pipeline, created=True)
+        return _kept(work, pipeline)
 
     def get(self, pipeline_id: str) -> Pipeline:
         """One pipeline by its id, or the newest of that name. Raises NotFoundError."""
@@ -173,7 +176,19 @@ def _link(module: PublishedModule) -> Link:
     return Link(module=module.ref, role=module.role.value, takes=module.takes, gives=module.gives)
 
 
-def _pipeline_id(name: str, digests: Sequence[Digest]) -> str:
+def _kept(work: UnitOfWork, pipeline: Pipeline) -> Composed:
+    """A new pipeline; where the same bytes are one already that the caller may not know of, under another id."""
+    if work.pipelines.add(pipeline):
+        return Composed(pipeline, created=True)
+    parts = [f"{part.ref} {part.digest}" for part in pipeline.modules]
+    other = pipeline.model_copy(update={"id": _pipeline_id(pipeline.name, parts)})
+    known = work.pipelines.get(other.id)
+    if known is None:
+        work.pipelines.add(other)
+    return Composed(known or other, created=known is None)
+
+
+def _pipeline_id(name: str, digests: Sequence[str]) -> str:
     """The id of a pipeline: the same name and modules give the same id."""
     text = json.dumps([name, *digests])
     return "pipeline-" + hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -95,7 +95,8 @@ class Plan(Frozen):
     A ranking of many modules goes in rounds, see `rounds`: `slices` are the ends of their examples, `cuts` what those
     that ended decided. Where nobody named candidates, they were chosen among `in_zoo` modules, at most `shortlist`.
     `pooled` says that the scores of all modules are pooled (`ridge_gcv_pooled`).
-    `heads` has the source heads of those modules that have one, where they are needed.
+    `heads` has the source heads of those modules that have one, where they are needed. `private` are the private
+    namespaces that the asker may know of: who sees other modules asks another question.
     """
 
     kind: Literal["ranking", "reusability", "map"]
@@ -113,6 +114,7 @@ class Plan(Frozen):
     shortlist: int | None = None
     pooled: bool = False
     heads: dict[DigestField, DigestField] = Field(default_factory=dict)
+    private: tuple[str, ...] = ()
 
     @property
     def query_id(self) -> str:
@@ -122,7 +124,8 @@ class Plan(Frozen):
         they are those of the query with this id.
         """
         cells = [[cell.ref, cell.key] for cell in self.cells] if self.shortlist is None else []
-        question = self.model_dump(mode="json", exclude={"cells", "cuts"})
+        unsaid = {"cells", "cuts"} if self.private else {"cells", "cuts", "private"}
+        question = self.model_dump(mode="json", exclude=unsaid)
         text = json.dumps([SCORER, question, cells], sort_keys=True)
         return "query-" + hashlib.sha256(text.encode()).hexdigest()[:24]
 

@@ -5,6 +5,8 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
+from registry.access import EVERYTHING, Sight
+from registry.access_ports import BlobOwnerRecords, NamespaceRecords, TokenRecords
 from registry.names import Digest, ModuleName, Selector
 from registry.outcome_records import How, Outcome
 from registry.records import (
@@ -148,8 +150,8 @@ class VerificationRecords(Protocol):
 class PipelineRecords(Protocol):
     """Composed pipelines."""
 
-    def add(self, pipeline: Pipeline) -> None:
-        """Record a pipeline; no error when this id is there already."""
+    def add(self, pipeline: Pipeline) -> bool:
+        """Record a pipeline; False, and no change, when this id is there already."""
 
     def get(self, pipeline_id: str) -> Pipeline | None:
         """One pipeline."""
@@ -211,14 +213,25 @@ class JobRecords(Protocol):
     def get(self, job_id: int) -> Job | None:
         """One job."""
 
+    def owner(self, job_id: int) -> str | None:
+        """Who asked for a job."""
+
     def those(self, job_ids: Sequence[int]) -> tuple[Job, ...]:
         """Those of the jobs that are there, oldest first."""
 
     def any_open(self, job_ids: Sequence[int]) -> bool:
         """Whether one of the jobs is queued or running."""
 
-    def list(self, *, kind: WorkKind | None, status: JobStatus | None, limit: int, cursor: str | None) -> Page[Job]:
-        """Newest first."""
+    def list(
+        self,
+        *,
+        kind: WorkKind | None,
+        status: JobStatus | None,
+        owner: str | None = None,
+        limit: int,
+        cursor: str | None,
+    ) -> Page[Job]:
+        """Newest first; of an owner, or of all."""
 
     def claim(
         self,
@@ -360,6 +373,12 @@ class UnitOfWork(Protocol):
     queries: QueryRecords
     outcomes: OutcomeRecords
     changes: ChangeRecords
+    tokens: TokenRecords
+    namespaces: NamespaceRecords
+    blob_owners: BlobOwnerRecords
+
+    def seeing_everything(self) -> "UnitOfWork":
+        """The same transaction, whose reads find everything."""
 
     def hold(self) -> None:
         """Wait until no other transaction holds, and hold until this one ends.
@@ -369,5 +388,8 @@ class UnitOfWork(Protocol):
         """
 
 
-Begin = Callable[[], AbstractContextManager[UnitOfWork]]
-"""Opens a unit of work."""
+class Begin(Protocol):
+    """Opens a unit of work."""
+
+    def __call__(self, sight: Sight = EVERYTHING) -> AbstractContextManager[UnitOfWork]:
+        """One whose reads of modules and pipelines find what is in sight, and nothing else."""

@@ -1,12 +1,14 @@
 """Queries: a question that waits for workers, then is answered once, for good."""
 
 from collections.abc import Sequence
+from copy import copy
+from typing import Self
 
 from registry.answers import Answerer, StatisticsLostError, parse_answer
 from registry.background import Background
 from registry.errors import JobFailedError, NotFoundError, NotScorableError
 from registry.findings import Lost, gather
-from registry.names import Digest
+from registry.names import Digest, namespaces_of
 from registry.plans import Plan, keys_brought
 from registry.ports import Begin, BlobStore, Clock, UnitOfWork
 from registry.query_jobs import jobs_for
@@ -37,10 +39,16 @@ class QueryService:
 
     def __init__(self, begin: Begin, blobs: BlobStore, clock: Clock) -> None:
         """Everything it needs from outside."""
-        self._begin, self._clock = begin, clock
+        self._begin, self._look, self._clock = begin, begin, clock
         self._answers, self._set_answers = Answerer(blobs), SetAnswerer(begin, blobs)
         self._judging: Background[Query] = Background(at_once=JUDGED_AT_ONCE)
         self._partials: Background[Ranking | None] = Background(at_once=JUDGED_AT_ONCE)
+
+    def seen_by(self, look: Begin) -> Self:
+        """The same, for somebody who sees what units of work of this kind see; they share what is being judged."""
+        seen = copy(self)
+        seen._look = look
+        return seen
 
     def open(self, work: UnitOfWork, plan: Plan, *, owner: str) -> str:
         """The id of a question: one asked before that still holds, or a new one with jobs for what is missing.
@@ -61,6 +69,7 @@ class QueryService:
             plan=with_cached(plan, kept).model_dump_json(),
             jobs=jobs_for(work, first, kept, owner=owner, at=self._clock()),
             created_at=self._clock(),
+            namespaces=namespaces_of(cell.ref for cell in plan.cells),
         )
         if known is None:
             work.queries.add(query, data=sorted({task.dataset for task in plan.tasks}))
@@ -70,7 +79,7 @@ class QueryService:
 
     def waiting(self, query_id: str, *, owner: str | None) -> bool:
         """Whether a query still waits for workers; cheap enough to ask often. Raises NotFoundError."""
-        with self._begin() as work:
+        with self._look() as work:
             query = _query(work, query_id, owner)
             if query.status is not QueryStatus.RUNNING or work.jobs.any_open(query.jobs):
                 return query.status is QueryStatus.RUNNING
@@ -78,7 +87,7 @@ class QueryService:
 
     def state(self, query_id: str, *, owner: str | None) -> QueryState:
         """How far a query is, with its answer once there is one. Raises NotFoundError."""
-        with self._begin() as work:
+        with self._look() as work:
             query = _query(work, query_id, owner)
         query, jobs = self._moved(query)
         if query.status is not QueryStatus.RUNNING:
@@ -243,7 +252,7 @@ class QueryService:
 
         Looks at modules go on: whoever published them waits for those.
         """
-        with self._begin() as work:
+        with self._look() as work:
             work.hold()
             query = _query(work, query_id, owner)
             if query.status is QueryStatus.RUNNING:
@@ -267,11 +276,12 @@ def jobs_of_query(work: UnitOfWork, query_id: str, *, owner: str | None) -> tupl
 
 
 def _query(work: UnitOfWork, query_id: str, owner: str | None) -> Query:
-    """A query whose datasets the caller may know of. Raises NotFoundError."""
+    """A query whose datasets and candidates the caller may know of. Raises NotFoundError."""
     query = work.queries.get(query_id)
     if query is not None:
         datasets = work.queries.data(query_id)
-        if all(work.datasets.get(dataset, owner=owner) is not None for dataset in datasets):
+        mine = all(work.datasets.get(dataset, owner=owner) is not None for dataset in datasets)
+        if mine and all(work.namespaces.in_sight(namespace) for namespace in query.namespaces):
             return query
     raise NotFoundError(f"there is no query {query_id[:200]!r}; ask with POST /transferability")
 

@@ -334,7 +334,10 @@ class QueryStatus(StrEnum):
 
 
 class Query(Frozen):
-    """One question asked of the zoo; the id is made from the question and the zoo's serial."""
+    """One question asked of the zoo; the id is made from the question and the zoo's serial.
+
+    `namespaces` are those of its candidates: whoever may not know of one of them may not know of the answer.
+    """
 
     id: str
     kind: Literal["ranking", "reusability", "map", "sets"]
@@ -345,6 +348,7 @@ class Query(Frozen):
     error: str | None = None
     error_code: str | None = None
     created_at: datetime
+    namespaces: tuple[str, ...] = ()
 
 
 class BlobInfo(Frozen):

@@ -134,6 +134,7 @@ class ReusabilityService:
                 "pooled": question.rank_by == POOLED,
                 "examples": question.examples or self._settings.examples,
                 "serial": work.changes.serial(),
+                "private": work.namespaces.private_in_sight(),
                 "tasks": tuple(
                     place(work, planned_task(task), noise=noise, modules=modules).measuring(options) for task in tasks
                 ),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from registry.names import Digest
+from registry.names import Digest, namespaces_of
 from registry.ports import UnitOfWork
 from registry.records import Job, Query, QueryStatus
 from registry.set_plans import KIND, SetPlan, Standing, stand
@@ -29,6 +29,7 @@ def open_sets(work: UnitOfWork, plan: SetPlan, *, owner: str, at: datetime) -> s
         plan=plan.model_copy(update={"cached": cached}).model_dump_json(),
         jobs=jobs_for_sets(work, standing, owner=owner, at=at),
         created_at=at,
+        namespaces=namespaces_of(candidate.ref for candidate in plan.candidates),
     )
     if known is None:
         work.queries.add(query, data=[plan.task.dataset])

@@ -15,8 +15,11 @@ from registry.wrong_values import told
 Bytes = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Limit = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 MEBIBYTE = 1024 * 1024
+USUAL_REQUESTS, USUAL_QUESTIONS = 6000, 240
+"""How many are taken in a minute of one token, where others can reach the service."""
 
 
 def default_home() -> Path:
@@ -37,8 +40,15 @@ class Settings(BaseSettings):
     database: str | None = Field(default=None, description="SQLAlchemy URL; default: SQLite in ZOO_HOME")
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8000, description="port to listen on")
-    token: SecretStr | None = Field(
-        default=None, description="bearer token for every write; needed when listening beyond loopback"
+    token: SecretStr | None = Field(default=None, description="the operator's bearer token, which may do everything")
+    public_reads: bool = Field(default=True, description="modules that are not private may be read without a token")
+    rate_limit: Limit | None = Field(
+        default=None,
+        description="requests a minute of one token, or address without; default: 6000, on loopback none; 0: none",
+    )
+    question_limit: Limit | None = Field(
+        default=None,
+        description="the same for questions, predictions, datasets and training; default: 240, on loopback none",
     )
     url: str | None = Field(default=None, description="address of the zoo, for the command line and workers")
     lease_seconds: Seconds = Field(default=30.0, description="a worker silent for so long loses its job")
@@ -83,6 +93,23 @@ class Settings(BaseSettings):
         except ValueError:
             return True
 
+    @property
+    def is_open(self) -> bool:
+        """Whether this machine needs no token: nobody else can reach the service, and none was set."""
+        return self.token is None and not self.beyond_loopback
+
+    @property
+    def requests_a_minute(self) -> int:
+        """How many requests are taken; 0 where they are not counted."""
+        usual = USUAL_REQUESTS if self.beyond_loopback else 0
+        return usual if self.rate_limit is None else self.rate_limit
+
+    @property
+    def questions_a_minute(self) -> int:
+        """How many questions are taken; 0 where they are not counted."""
+        usual = USUAL_QUESTIONS if self.beyond_loopback else 0
+        return usual if self.question_limit is None else self.question_limit
+
     @classmethod
     def load(cls) -> Self:
         """Read the environment. Raises SettingsError naming each variable that is wrong."""
@@ -94,11 +121,16 @@ class Settings(BaseSettings):
             listed = "; ".join(_with_name(fault) for fault in faults)
             raise SettingsError(f"wrong settings: {listed}", faults=faults) from error
 
-    def check_service(self) -> None:
-        """Raises SettingsError when the service would listen beyond loopback without a token."""
-        if self.beyond_loopback and self.token is None:
+    def check_service(self, *, has_admin: bool = False) -> None:
+        """Raises SettingsError when the service would listen beyond loopback, and nobody could manage it.
+
+        Args:
+            has_admin: whether there is a token of the role admin already.
+        """
+        if self.beyond_loopback and self.token is None and not has_admin:
             raise SettingsError(
-                f"listening on {self.host} lets others in, so a token is needed; set ZOO_TOKEN, or listen on 127.0.0.1"
+                f"listening on {self.host} lets others in, so a token is needed; set ZOO_TOKEN, or listen on "
+                "127.0.0.1 and make one with `zoo token create --role admin`"
             )
 
 

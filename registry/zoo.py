@@ -1,15 +1,19 @@
 """The zoo: every service, wired to the same records, bytes and clock. No logic lives here."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Self
 
+from registry.access import Identity
+from registry.access_rules import AccessService
 from registry.blobs import BlobKeeper
 from registry.datasets import DatasetService
 from registry.jobs import JobService, Makers
 from registry.joint_statistics import JointStatisticsService
 from registry.label_relations import LabelRelationService
 from registry.modules import ModuleService
+from registry.namespaces import NamespaceService
 from registry.outcomes import OutcomeService
 from registry.pipelines import PipelineService
 from registry.ports import Begin, BlobStore, Clock
@@ -19,12 +23,15 @@ from registry.sets import SetService
 from registry.settings import Settings
 from registry.statistics import StatisticsService
 from registry.tasks import TaskService
+from registry.tokens import TokenService
 
 
 @dataclass(frozen=True, slots=True)
 class Zoo:
     """Everything the doors need. `check_ready` raises ZooError while the service cannot serve; `close` ends it."""
 
+    begin: Begin
+    clock: Clock
     settings: Settings
     blobs: BlobStore
     keeper: BlobKeeper
@@ -38,6 +45,9 @@ class Zoo:
     queries: QueryService
     outcomes: OutcomeService
     labels: LabelRelationService
+    tokens: TokenService
+    namespaces: NamespaceService
+    access: AccessService
     check_ready: Callable[[], None]
     close: Callable[[], None]
 
@@ -61,6 +71,8 @@ class Zoo:
         joint = JointStatisticsService(begin, blobs, keeper)
         makers = Makers(modules, pipelines, StatisticsService(begin, blobs, keeper), keeper, queries, joint)
         return cls(
+            begin=begin,
+            clock=clock,
             settings=settings,
             blobs=blobs,
             keeper=keeper,
@@ -74,6 +86,25 @@ class Zoo:
             queries=queries,
             labels=LabelRelationService(begin, tasks),
             outcomes=OutcomeService(begin, clock, queries),
+            tokens=TokenService(begin, clock),
+            namespaces=NamespaceService(begin, clock),
+            access=AccessService(begin),
             check_ready=check_ready,
             close=close,
+        )
+
+    def seen_by(self, identity: Identity) -> Self:
+        """The zoo as somebody sees it: modules and pipelines that are not in sight are as if they were not there."""
+        if identity.sight.everything:
+            return self
+        look = partial(self.begin, identity.sight)
+        queries = self.queries.seen_by(look)
+        return replace(
+            self,
+            modules=ModuleService(look, self.blobs, self.clock, self.settings, self.keeper),
+            pipelines=PipelineService(look, self.blobs, self.clock),
+            reusability=ReusabilityService(look, self.settings, self.tasks, queries),
+            sets=SetService(look, self.clock, self.settings, self.tasks, queries),
+            queries=queries,
+            outcomes=OutcomeService(look, self.clock, queries),
         )

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from registry.access import EVERYTHING, Sight
+from registry.access_ports import BlobOwnerRecords, NamespaceRecords, TokenRecords
 from registry.ports import (
     Begin,
     ChangeRecords,
@@ -20,15 +22,18 @@ from registry.ports import (
     UnitOfWork,
     VerificationRecords,
 )
+from storage.records.blob_owners import SqlBlobOwnerRecords
 from storage.records.changes import SqlChangeRecords
 from storage.records.datasets import SqlDatasetRecords
 from storage.records.jobs import SqlJobRecords
 from storage.records.modules import SqlModuleRecords
+from storage.records.namespaces import SqlNamespaceRecords
 from storage.records.outcomes import SqlOutcomeRecords
 from storage.records.pipelines import SqlPipelineRecords
 from storage.records.queries import SqlQueryRecords
 from storage.records.statistics import SqlStatisticsRecords
 from storage.records.tasks import SqlTaskRecords
+from storage.records.tokens import SqlTokenRecords
 from storage.records.verification import SqlVerificationRecords
 from storage.transaction import Transaction
 from storage.translation import translated
@@ -54,13 +59,16 @@ class SqlUnitOfWork:
     queries: QueryRecords
     outcomes: OutcomeRecords
     changes: ChangeRecords
+    tokens: TokenRecords
+    namespaces: NamespaceRecords
+    blob_owners: BlobOwnerRecords
 
-    def __init__(self, session: Session) -> None:
-        """Args: session: a session that has begun."""
-        self._transaction = transaction = Transaction(session)
-        self.modules = SqlModuleRecords(transaction)
+    def __init__(self, transaction: Transaction, sight: Sight = EVERYTHING) -> None:
+        """Args: transaction: of a session that has begun; sight: what reads may find."""
+        self._transaction = transaction
+        self.modules = SqlModuleRecords(transaction, sight)
         self.verifications = SqlVerificationRecords(transaction)
-        self.pipelines = SqlPipelineRecords(transaction)
+        self.pipelines = SqlPipelineRecords(transaction, sight)
         self.datasets = SqlDatasetRecords(transaction)
         self.tasks = SqlTaskRecords(transaction)
         self.jobs = SqlJobRecords(transaction)
@@ -68,6 +76,13 @@ class SqlUnitOfWork:
         self.queries = SqlQueryRecords(transaction)
         self.outcomes = SqlOutcomeRecords(transaction)
         self.changes = SqlChangeRecords(transaction)
+        self.tokens = SqlTokenRecords(transaction)
+        self.namespaces = SqlNamespaceRecords(transaction, sight)
+        self.blob_owners = SqlBlobOwnerRecords(transaction)
+
+    def seeing_everything(self) -> UnitOfWork:
+        """The same transaction, whose reads find everything."""
+        return SqlUnitOfWork(self._transaction)
 
     def hold(self) -> None:
         """Wait until no other transaction holds, and hold until this one ends.
@@ -82,8 +97,8 @@ def units_of_work(engine: Engine) -> Begin:
     """Units of work on a database: each commits when its block ends without an error, else nothing happened."""
 
     @contextmanager
-    def begin() -> Iterator[UnitOfWork]:
+    def begin(sight: Sight = EVERYTHING) -> Iterator[UnitOfWork]:
         with translated(), Session(engine) as session, session.begin():
-            yield SqlUnitOfWork(session)
+            yield SqlUnitOfWork(Transaction(session), sight)
 
     return begin

@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from starlette.requests import Request
 from starlette.responses import Response
 
-from api.access import OWNER
-from api.inputs import TheZoo
+from api.inputs import TheOwner, TheZoo
 from api.pages.errors import PageRoute
 from api.pages.rendering import page
 from api.pages.scatter import Scatter, axis_over, scatter
-from api.pages.visitors import check_visitor
 from registry.calibration import Case, calibrate, cases_of, pairs_of
 from registry.outcome_records import (
     LEAST_MODULES,
@@ -61,15 +58,14 @@ class CalibrationView:
 
 @router.get("/calibration")
 def show_calibration(
-    request: Request,
     zoo: TheZoo,
+    owner: TheOwner,
     metric: Annotated[Metric | None, Query()] = None,
     how: Annotated[How | None, Query()] = None,
     estimator: Annotated[CalibratedName | None, Query()] = None,
 ) -> Response:
     """Every estimator against what modules reached, the static ranker beside; one of them as a picture."""
-    check_visitor(request, zoo.settings.token)
-    outcomes = zoo.outcomes.known(owner=OWNER, metric=metric, how=how)
+    outcomes = zoo.outcomes.known(owner=owner, metric=metric, how=how)
     return page(
         "calibration.html",
         private=True,

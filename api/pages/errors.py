@@ -13,6 +13,10 @@ from api.pages.rendering import error_page
 from registry.errors import InvalidInputError, ZooError
 from registry.wrong_values import told
 
+POLLED = "/rank/{query_id}/progress"
+STOP_POLLING = 286
+"""htmx takes a piece with this status and asks no more."""
+
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -27,7 +31,7 @@ class PageRoute(APIRoute):
             try:
                 return await handler(request)
             except ZooError as error:
-                return error_page(request, error)
+                return _told(request, error)
             except RequestValidationError as error:
                 return error_page(request, _invalid(error))
             except HTTPException as error:
@@ -36,6 +40,14 @@ class PageRoute(APIRoute):
                 return error_page(request, InvalidInputError(str(error.detail)))
 
         return shown
+
+
+def _told(request: Request, error: ZooError) -> Response:
+    """The page of an error; a piece that is asked for again and again is not asked for any more."""
+    page = error_page(request, error)
+    if getattr(request.scope.get("route"), "path", None) == POLLED:
+        page.status_code = STOP_POLLING
+    return page
 
 
 def _invalid(error: RequestValidationError) -> InvalidInputError:

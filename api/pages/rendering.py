@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from api.pages import words
-from api.problems import FAULTS_TOLD
-from registry.errors import ZooError
+from api.problems import FAULTS_TOLD, challenge
+from registry.errors import UnauthenticatedError, ZooError
 from registry.names import ModuleRef
 from registry.records import short
 
@@ -126,7 +126,8 @@ def error_page(request: Request, error: ZooError) -> HTMLResponse:
     piece = is_piece(request)
     template = "_error.html" if piece else "error.html"
     faults = error.faults[:FAULTS_TOLD]
-    return page(template, status=error.status, private=True, error=error, faults=faults, piece=piece)
+    headers = {"WWW-Authenticate": challenge(error.code)} if error.status == UnauthenticatedError.status else {}
+    return page(template, status=error.status, headers=headers, private=True, error=error, faults=faults, piece=piece)
 
 
 def is_piece(request: Request) -> bool:

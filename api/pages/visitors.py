@@ -1,48 +1,29 @@
 """Who may see what pages tell of somebody's data.
 
-The door asks for the token with everything that writes; a browser sends it from a form's field, in the header. What
-it gets back is a cookie that lets it look: made from the token, but good for nothing else. Scripts cannot read it, and
-other sites cannot send it.
+A browser sends the token once, from a form's field, in the header. What it gets back is a cookie that lets it look:
+made from the token, but good for nothing else, and gone with it. Scripts cannot read it, other sites cannot send it.
 """
 
-import hashlib
-import hmac
-
-from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
 
-from registry.errors import UnauthenticatedError
+from api.access import COOKIE
+from registry.tokens import cookie_of
 
-COOKIE = "zoo_pages"
-PURPOSE = b"module-zoo pages, to look"
 KEPT_SECONDS = 30 * 24 * 3600
 
 
-def check_visitor(request: Request, token: SecretStr | None) -> None:
-    """Raises UnauthenticatedError unless there is no token, or the request has the cookie that it gives."""
-    if token is None:
-        return
-    given = request.cookies.get(COOKIE, "")
-    if not hmac.compare_digest(given.encode(), _cookie(token).encode()):
-        raise UnauthenticatedError("this page tells of somebody's data; give the token of this zoo to see it")
-
-
-def remember(response: Response, request: Request, token: SecretStr | None) -> None:
-    """Give the cookie to a visitor whom the door has let write."""
-    if token is None:
+def remember(response: Response, request: Request) -> None:
+    """Give the cookie to a visitor whom the door has let write with a token."""
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not secret.strip():
         return
     response.set_cookie(
         COOKIE,
-        _cookie(token),
+        cookie_of(secret.strip()),
         max_age=KEPT_SECONDS,
-        path="/rank",
+        path="/",
         secure=request.url.scheme == "https",
         httponly=True,
         samesite="strict",
     )
-
-
-def _cookie(token: SecretStr) -> str:
-    """What the cookie holds; the token cannot be found from it other than by guessing."""
-    return hmac.new(token.get_secret_value().encode(), PURPOSE, hashlib.sha256).hexdigest()

@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answers import answer
-from api.byte_ranges import Content, serve
-from api.inputs import TheServices, TheZoo
+from api.byte_ranges import PRIVATE_FOR_EVER, Content, serve
+from api.inputs import TheIdentity, TheServices, TheZoo
 from api.openapi import answers_bytes, raw_body, refusals
 from api.uploads import in_thread
 from registry.errors import (
@@ -23,8 +23,6 @@ from registry.records import BlobInfo
 
 router = APIRouter(tags=["blobs"])
 
-PRIVATE_FOR_EVER = "private, max-age=31536000, immutable"
-
 
 @router.put(
     "/blobs/{digest}",
@@ -36,13 +34,15 @@ PRIVATE_FOR_EVER = "private, max-age=31536000, immutable"
     },
     openapi_extra=raw_body("The bytes that have this digest."),
 )
-async def put_blob(digest: str, request: Request, services: TheServices) -> Response:
+async def put_blob(digest: str, request: Request, services: TheServices, identity: TheIdentity) -> Response:
     """Keep bytes under their digest; doing it again changes nothing, and wrong bytes leave nothing."""
     expected, settings = parse_digest(digest), services.zoo.settings
     limit = max(settings.module_limit_bytes, settings.dataset_limit_bytes)
     async with services.desk.body(request, limit_bytes=limit, expected=expected) as received:
+        known = received.known and await in_thread(services.zoo.access.may_have, identity, expected)
         await in_thread(services.guests.keep, expected)
-    return answer(received.blob, status=200 if received.known else 201, headers={"Location": f"/blobs/{expected}"})
+        await in_thread(services.zoo.access.brought, identity, expected)
+    return answer(received.blob, status=200 if known else 201, headers={"Location": f"/blobs/{expected}"})
 
 
 @router.get(
@@ -51,9 +51,11 @@ async def put_blob(digest: str, request: Request, services: TheServices) -> Resp
     operation_id="fetch_blob",
     responses={**refusals(InvalidNameError, NotFoundError), **answers_bytes("The bytes.")},
 )
-def fetch_blob(digest: str, request: Request, zoo: TheZoo) -> Response:
-    """The bytes of a digest, whole or one range of them."""
-    info = zoo.blobs.info(parse_digest(digest))
+def fetch_blob(digest: str, request: Request, zoo: TheZoo, identity: TheIdentity) -> Response:
+    """The bytes of a digest, whole or one range of them: those one sent, or may know of."""
+    parsed = parse_digest(digest)
+    zoo.access.require_bytes(identity, [parsed])
+    info = zoo.blobs.info(parsed)
     content = Content(
         open=partial(zoo.blobs.open, info.digest),
         size_bytes=info.size_bytes,

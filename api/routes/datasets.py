@@ -7,9 +7,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.access import OWNER
 from api.answers import answer
-from api.inputs import JSON, PAGE, Cursor, Limit, TheServices, TheZoo, parse_json
+from api.inputs import JSON, PAGE, Cursor, Limit, TheOwner, TheServices, TheZoo, parse_json
 from api.openapi import raw_body, refusals
 from api.uploads import in_thread, media_type
 from registry.datasets import AddedDataset
@@ -44,15 +43,15 @@ router = APIRouter(tags=["datasets"])
     ),
 )
 async def add_dataset(
-    request: Request, services: TheServices, broken: Literal["refuse", "leave_out"] = "refuse"
+    request: Request, services: TheServices, owner: TheOwner, broken: Literal["refuse", "leave_out"] = "refuse"
 ) -> Response:
     """Upload labelled images; broken ones are refused, or left out and named. As JSON: state what stays at home."""
     zoo = services.zoo
     if media_type(request) == JSON:
         statement = parse_json(await request.body(), DatasetStatement)
-        return _added(await in_thread(partial(zoo.datasets.state, statement, owner=OWNER)))
+        return _added(await in_thread(partial(zoo.datasets.state, statement, owner=owner)))
     async with services.desk.body(request, limit_bytes=zoo.settings.dataset_limit_bytes) as received:
-        add = partial(zoo.datasets.add, received.blob.digest, owner=OWNER, leave_out_broken=broken == "leave_out")
+        add = partial(zoo.datasets.add, received.blob.digest, owner=owner, leave_out_broken=broken == "leave_out")
         added = await in_thread(add)
     return _added(added)
 
@@ -64,9 +63,9 @@ def _added(added: AddedDataset) -> Response:
 
 
 @router.get("/datasets", response_model=Page[Dataset], operation_id="list_datasets", responses=refusals())
-def list_datasets(zoo: TheZoo, limit: Limit = PAGE, cursor: Cursor = None) -> Response:
+def list_datasets(zoo: TheZoo, owner: TheOwner, limit: Limit = PAGE, cursor: Cursor = None) -> Response:
     """Your datasets, newest first."""
-    return answer(zoo.datasets.list(owner=OWNER, limit=limit, cursor=cursor))
+    return answer(zoo.datasets.list(owner=owner, limit=limit, cursor=cursor))
 
 
 @router.get(
@@ -75,9 +74,9 @@ def list_datasets(zoo: TheZoo, limit: Limit = PAGE, cursor: Cursor = None) -> Re
     operation_id="show_dataset",
     responses=refusals(InvalidNameError, NotFoundError),
 )
-def show_dataset(digest: str, zoo: TheZoo) -> Response:
+def show_dataset(digest: str, zoo: TheZoo, owner: TheOwner) -> Response:
     """One dataset: its classes, counts and shape, and what was left out."""
-    return answer(zoo.datasets.get(parse_digest(digest), owner=OWNER))
+    return answer(zoo.datasets.get(parse_digest(digest), owner=owner))
 
 
 @router.delete(
@@ -86,6 +85,6 @@ def show_dataset(digest: str, zoo: TheZoo) -> Response:
     operation_id="remove_dataset",
     responses=refusals(InvalidNameError, NotFoundError),
 )
-def remove_dataset(digest: str, services: TheServices) -> None:
+def remove_dataset(digest: str, services: TheServices, owner: TheOwner) -> None:
     """Remove a dataset with its bytes, tasks, statistics and scores."""
-    services.zoo.datasets.remove(parse_digest(digest), owner=OWNER, discard=services.guests.tidy)
+    services.zoo.datasets.remove(parse_digest(digest), owner=owner, discard=services.guests.tidy)

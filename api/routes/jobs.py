@@ -8,14 +8,15 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.access import OWNER
 from api.answers import answer
 from api.events import MEDIA_TYPE, Subject, follow
-from api.inputs import PAGE, Cursor, Limit, TheServices, TheZoo
+from api.inputs import PAGE, Cursor, Limit, TheIdentity, TheServices, TheZoo
 from api.openapi import refusals
+from registry.access_rules import blobs_of
 from registry.errors import (
     BusyError,
     ConflictError,
+    ForbiddenError,
     InvalidInputError,
     InvalidNameError,
     InvalidRecipeError,
@@ -89,30 +90,39 @@ class Release(Frozen):
     status_code=201,
     response_model=Job,
     operation_id="submit_job",
-    responses=refusals(ConflictError, InvalidNameError, InvalidRecipeError, InvalidTaskError, NotFoundError),
+    responses=refusals(
+        ConflictError, ForbiddenError, InvalidNameError, InvalidRecipeError, InvalidTaskError, NotFoundError
+    ),
 )
-def submit_job(body: NewJob, zoo: TheZoo) -> Response:
+def submit_job(body: NewJob, zoo: TheZoo, identity: TheIdentity) -> Response:
     """Queue a training run."""
-    job = zoo.jobs.submit_training(ModuleName.parse(body.name), body.recipe, owner=OWNER)
+    name, pairs = ModuleName.parse(body.name), body.recipe.pairs
+    zoo.access.require_namespace(identity, name)
+    if pairs is not None and pairs.table is not None:
+        zoo.access.require_bytes(identity, [pairs.table])
+    job = zoo.jobs.submit_training(name, body.recipe, owner=identity.owner)
     return answer(job, status=201, headers={"Location": f"/jobs/{job.id}"})
 
 
 @router.get("/jobs", response_model=Page[Job], operation_id="list_jobs", responses=refusals())
 def list_jobs(
     zoo: TheZoo,
+    identity: TheIdentity,
+    *,
     kind: WorkKind | None = None,
     status: JobStatus | None = None,
     limit: Limit = PAGE,
     cursor: Cursor = None,
 ) -> Response:
-    """Jobs, newest first."""
-    return answer(zoo.jobs.list(kind=kind, status=status, limit=limit, cursor=cursor))
+    """Your jobs, newest first; for an admin, all."""
+    owner = None if identity.is_admin else identity.owner
+    return answer(zoo.jobs.list(kind=kind, status=status, owner=owner, limit=limit, cursor=cursor))
 
 
 @router.get("/jobs/{job_id}", response_model=Job, operation_id="show_job", responses=refusals(NotFoundError))
-def show_job(job_id: JobId, zoo: TheZoo) -> Response:
+def show_job(job_id: JobId, zoo: TheZoo, identity: TheIdentity) -> Response:
     """One job: its state, its progress, and once it has ended, its result or why it failed."""
-    return answer(zoo.jobs.get(job_id))
+    return answer(zoo.access.job(identity, job_id))
 
 
 @router.get(
@@ -127,20 +137,22 @@ def show_job(job_id: JobId, zoo: TheZoo) -> Response:
         },
     },
 )
-async def follow_job(job_id: JobId, request: Request, services: TheServices) -> Response:
+async def follow_job(job_id: JobId, request: Request, services: TheServices, identity: TheIdentity) -> Response:
     """The job as server-sent events, each time it changes, until it has ended."""
     subject: Subject[Job] = Subject(
-        look=partial(services.zoo.jobs.get, job_id),
+        look=partial(services.zoo.access.job, identity, job_id),
         status=lambda job: job.status.value,
         ended=lambda job: job.status.ended,
     )
     return await follow(request, services.room, subject)
 
 
-@router.delete("/jobs/{job_id}", response_model=Job, operation_id="cancel_job", responses=refusals(NotFoundError))
-def cancel_job(job_id: JobId, services: TheServices) -> Response:
+@router.delete(
+    "/jobs/{job_id}", response_model=Job, operation_id="cancel_job", responses=refusals(ForbiddenError, NotFoundError)
+)
+def cancel_job(job_id: JobId, services: TheServices, identity: TheIdentity) -> Response:
     """Stop a job; one that has ended stays as it is. Its worker learns of it by its next heartbeat."""
-    present = services.zoo.jobs.get(job_id)
+    present = services.zoo.access.job_to_stop(identity, job_id)
     if present.status.ended:
         return answer(present)
     job = services.zoo.jobs.cancel(job_id)
@@ -153,13 +165,15 @@ def cancel_job(job_id: JobId, services: TheServices) -> Response:
     response_model=Job,
     operation_id="claim_job",
     responses={
-        **refusals(BusyError, InvalidInputError, NotFoundError),
+        **refusals(BusyError, ForbiddenError, InvalidInputError, NotFoundError),
         204: {"description": "There is no work."},
     },
 )
-async def claim_job(body: Claim, request: Request, services: TheServices) -> Response:
+async def claim_job(body: Claim, request: Request, services: TheServices, identity: TheIdentity) -> Response:
     """Give a worker the oldest free job under a lease, as soon as there is one; at most 30 seconds later, none."""
-    claim = partial(services.zoo.jobs.claim, body.kinds, worker=body.worker, query=body.query, owner=OWNER)
+    if body.query is None:
+        services.zoo.access.require_worker(identity)
+    claim = partial(services.zoo.jobs.claim, body.kinds, worker=body.worker, query=body.query, owner=identity.owner)
     seconds = min(body.wait_seconds, LONGEST_CLAIM_SECONDS)
     job = await services.room.wait_for(claim, seconds=seconds, request=request)
     return Response(status_code=204) if job is None else answer(job)
@@ -171,8 +185,9 @@ async def claim_job(body: Claim, request: Request, services: TheServices) -> Res
     operation_id="renew_job",
     responses=refusals(NotFoundError, LeaseLostError, InvalidInputError),
 )
-def renew_job(job_id: JobId, body: Heartbeat, zoo: TheZoo) -> Response:
+def renew_job(job_id: JobId, body: Heartbeat, zoo: TheZoo, identity: TheIdentity) -> Response:
     """Renew a lease, say how far the job is, and keep a checkpoint, which the next worker goes on from."""
+    zoo.access.require_report(identity, job_id, brought=() if body.checkpoint is None else (body.checkpoint,))
     beat = zoo.jobs.heartbeat(job_id, attempt=body.attempt, progress=body.progress, checkpoint=body.checkpoint)
     return answer(beat)
 
@@ -183,8 +198,9 @@ def renew_job(job_id: JobId, body: Heartbeat, zoo: TheZoo) -> Response:
     operation_id="finish_job",
     responses=refusals(NotFoundError, LeaseLostError, InvalidInputError),
 )
-def finish_job(job_id: JobId, body: Finish, services: TheServices) -> Response:
+def finish_job(job_id: JobId, body: Finish, services: TheServices, identity: TheIdentity) -> Response:
     """End a job with what it brought; publishing and ending are one step."""
+    services.zoo.access.require_report(identity, job_id, brought=blobs_of(body.result))
     job = services.zoo.jobs.finish(job_id, attempt=body.attempt, result=body.result)
     services.guests.job_ended(job)
     return answer(job)
@@ -196,8 +212,9 @@ def finish_job(job_id: JobId, body: Finish, services: TheServices) -> Response:
     operation_id="fail_job",
     responses=refusals(NotFoundError, LeaseLostError),
 )
-def fail_job(job_id: JobId, body: Failure, services: TheServices) -> Response:
+def fail_job(job_id: JobId, body: Failure, services: TheServices, identity: TheIdentity) -> Response:
     """End a job that cannot be done."""
+    services.zoo.access.require_report(identity, job_id)
     job = services.zoo.jobs.fail(job_id, attempt=body.attempt, error=body.error)
     services.guests.job_ended(job)
     return answer(job)
@@ -209,6 +226,7 @@ def fail_job(job_id: JobId, body: Failure, services: TheServices) -> Response:
     operation_id="release_job",
     responses=refusals(NotFoundError, LeaseLostError),
 )
-def release_job(job_id: JobId, body: Release, zoo: TheZoo) -> Response:
+def release_job(job_id: JobId, body: Release, zoo: TheZoo, identity: TheIdentity) -> Response:
     """Give a job back unharmed, for the next worker to claim."""
+    zoo.access.require_report(identity, job_id)
     return answer(zoo.jobs.release(job_id, attempt=body.attempt))

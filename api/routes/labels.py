@@ -5,9 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from api.access import OWNER
 from api.answers import answer
-from api.inputs import TheZoo
+from api.inputs import TheOwner, TheZoo
 from api.openapi import refusals
 from registry.errors import InvalidInputError, NotFoundError
 from registry.label_relations import MOST_RELATED_TASKS, LabelRelations
@@ -26,6 +25,6 @@ Tasks = Annotated[
     operation_id="relate_labels",
     responses=refusals(NotFoundError, InvalidInputError),
 )
-def relate_labels(zoo: TheZoo, task: Tasks) -> Response:
+def relate_labels(zoo: TheZoo, owner: TheOwner, task: Tasks) -> Response:
     """How hard tasks of one dataset are, and what the labels of each tell of every other: no module, no image."""
-    return answer(zoo.labels.relate(task, owner=OWNER))
+    return answer(zoo.labels.relate(task, owner=owner))

@@ -13,21 +13,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answers import answer, tagged
-from api.byte_ranges import FOR_EVER, REVALIDATED, Content, serve
+from api.byte_ranges import FOR_EVER, PRIVATE_FOR_EVER, REVALIDATED, Content, serve
 from api.inputs import (
     JSON,
     LONGEST_PAGE,
     PAGE,
     Services,
+    TheIdentity,
     TheModule,
     TheRef,
     TheServices,
     TheVersion,
     TheZoo,
+    identity_of,
     parse_json,
 )
 from api.openapi import answers_bytes, raw_body, refusals
 from api.uploads import in_thread, media_type
+from registry.access import Identity
 from registry.errors import (
     InvalidArchitectureError,
     InvalidManifestError,
@@ -136,6 +139,7 @@ async def _file_of(request: Request, services: Services) -> AsyncIterator[Digest
     """The digest of the file that is to be published, held while the block runs."""
     if media_type(request) == JSON:
         digest = parse_json(await request.body(), UploadedBytes).digest
+        await in_thread(services.zoo.access.require_bytes, identity_of(request), [digest])
         async with services.desk.held(digest):
             yield digest
         return
@@ -190,7 +194,7 @@ def show_version(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
     operation_id="fetch_file",
     responses={**refusals(InvalidNameError, NotFoundError), **answers_bytes("The module's safetensors file.")},
 )
-def fetch_file(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
+def fetch_file(ref: TheRef, request: Request, zoo: TheZoo, identity: TheIdentity) -> Response:
     """The bytes of a version; named by number or digest they never change."""
     with _hidden_versions_named(zoo, ref):
         module = zoo.modules.get(ref)
@@ -200,14 +204,18 @@ def fetch_file(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
         etag=module.digest,
         digest=module.digest,
         name=f"{module.namespace}-{module.name}-{module.version}.safetensors",
-        cache=_lifetime(ref),
+        cache=_lifetime(ref, identity),
     )
     return serve(request, content)
 
 
-def _lifetime(ref: ModuleRef) -> str:
-    """For how long what a reference means may be kept: an alias moves, numbers and digests do not."""
-    return FOR_EVER if ref.selector.alias is None else REVALIDATED
+def _lifetime(ref: ModuleRef, identity: Identity) -> str:
+    """For how long what a reference means may be kept, and by whom: an alias moves, numbers and digests do not.
+
+    What somebody gets who said who they are may be for them alone, so no cache on the way may keep it for others.
+    """
+    lifetime = FOR_EVER if identity.role is None else PRIVATE_FOR_EVER
+    return lifetime if ref.selector.alias is None else REVALIDATED
 
 
 @router.get(
@@ -216,11 +224,11 @@ def _lifetime(ref: ModuleRef) -> str:
     operation_id="list_tensors",
     responses=refusals(InvalidNameError, NotFoundError),
 )
-def list_tensors(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
+def list_tensors(ref: TheRef, request: Request, zoo: TheZoo, identity: TheIdentity) -> Response:
     """The header of a version's file as JSON: type, shape and place of each tensor."""
     with _hidden_versions_named(zoo, ref):
         listing = zoo.modules.tensors(ref)
-    return tagged(request, listing, etag=f"{listing.digest};tensors", cache=_lifetime(ref))
+    return tagged(request, listing, etag=f"{listing.digest};tensors", cache=_lifetime(ref, identity))
 
 
 @router.get(

@@ -5,9 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from api.access import OWNER
 from api.answers import answer
-from api.inputs import PAGE, Cursor, Limit, TheZoo
+from api.inputs import PAGE, Cursor, Limit, TheOwner, TheZoo
 from api.openapi import refusals
 from registry.errors import ConflictError, InvalidInputError, NotFoundError
 from registry.outcome_records import Calibration, How, KeptOutcomes, Metric, Outcome, PostedOutcomes
@@ -26,9 +25,9 @@ router = APIRouter(tags=["outcomes"])
         200: {"description": "Nothing new: all were told before, by other values perhaps.", "model": KeptOutcomes},
     },
 )
-def post_outcomes(query: str, body: PostedOutcomes, zoo: TheZoo) -> Response:
+def post_outcomes(query: str, body: PostedOutcomes, zoo: TheZoo, owner: TheOwner) -> Response:
     """Tell what modules really reached on the task of a query, all or none; the last value told stands."""
-    kept = zoo.outcomes.post(query, body.outcomes, owner=OWNER)
+    kept = zoo.outcomes.post(query, body.outcomes, owner=owner)
     headers = {"Location": f"/queries/{query}/outcomes"}
     return answer(kept, status=201 if kept.created else 200, headers=headers)
 
@@ -39,16 +38,17 @@ def post_outcomes(query: str, body: PostedOutcomes, zoo: TheZoo) -> Response:
     operation_id="list_outcomes",
     responses=refusals(NotFoundError),
 )
-def list_outcomes(query: str, zoo: TheZoo, limit: Limit = PAGE, cursor: Cursor = None) -> Response:
+def list_outcomes(query: str, zoo: TheZoo, owner: TheOwner, limit: Limit = PAGE, cursor: Cursor = None) -> Response:
     """What modules really reached on the task of a query, beside what was predicted."""
-    return answer(zoo.outcomes.list(query, owner=OWNER, limit=limit, cursor=cursor))
+    return answer(zoo.outcomes.list(query, owner=owner, limit=limit, cursor=cursor))
 
 
 @router.get("/calibration", response_model=Calibration, operation_id="show_calibration", responses=refusals())
 def show_calibration(
     zoo: TheZoo,
+    owner: TheOwner,
     metric: Annotated[Metric | None, Query(description="only outcomes by this metric")] = None,
     how: Annotated[How | None, Query(description="only outcomes reached in this way")] = None,
 ) -> Response:
     """How well each estimator has predicted the outcomes so far, the static ranker beside."""
-    return answer(zoo.outcomes.calibration(owner=OWNER, metric=metric, how=how))
+    return answer(zoo.outcomes.calibration(owner=owner, metric=metric, how=how))

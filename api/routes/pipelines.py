@@ -9,11 +9,10 @@ from pydantic import Field
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from api.access import OWNER
 from api.answers import answer
-from api.byte_ranges import CHUNK_BYTES, Content, serve
+from api.byte_ranges import CHUNK_BYTES, FOR_EVER, PRIVATE_FOR_EVER, Content, serve
 from api.conditions import not_modified, preference_applied, preferred_wait
-from api.inputs import PAGE, Cursor, Limit, Services, TheServices, TheZoo
+from api.inputs import PAGE, Cursor, Limit, Services, TheIdentity, TheOwner, TheServices, TheZoo
 from api.openapi import answers_bytes, raw_body, refusals
 from api.uploads import finally_in_thread, in_thread
 from registry.dataset_file import check_images, limits_from
@@ -100,7 +99,7 @@ def show_pipeline(pipeline: str, zoo: TheZoo) -> Response:
     operation_id="fetch_pipeline_file",
     responses={**refusals(NotFoundError), **answers_bytes("One safetensors file of the whole pipeline.")},
 )
-def fetch_pipeline_file(pipeline: str, request: Request, zoo: TheZoo) -> Response:
+def fetch_pipeline_file(pipeline: str, request: Request, zoo: TheZoo, identity: TheIdentity) -> Response:
     """All modules of a pipeline in one safetensors file, made when it is asked for, always the same bytes."""
     found = zoo.pipelines.get(pipeline)
     unchanged = not_modified(request, etag=found.id, headers={"ETag": f'"{found.id}"'})
@@ -113,6 +112,7 @@ def fetch_pipeline_file(pipeline: str, request: Request, zoo: TheZoo) -> Respons
         etag=found.id,
         digest=made.digest,
         name=f"{found.name}.safetensors",
+        cache=FOR_EVER if identity.role is None else PRIVATE_FOR_EVER,
     )
     return serve(request, content)
 
@@ -137,13 +137,13 @@ def _measured(zoo: Zoo, pipeline: str) -> BlobInfo:
     },
     openapi_extra=raw_body("One image, or a zip, parquet or npz file of images; labels are not needed."),
 )
-async def predict(pipeline: str, request: Request, services: TheServices) -> Response:
+async def predict(pipeline: str, request: Request, services: TheServices, owner: TheOwner) -> Response:
     """Labels and probabilities of images. The images are gone as soon as the prediction is made."""
     settings = services.zoo.settings
     await in_thread(services.zoo.pipelines.usable, pipeline)
     seconds = preferred_wait(request, default=settings.wait_seconds, limit=settings.wait_limit_seconds)
     async with services.desk.body(request, limit_bytes=settings.dataset_limit_bytes) as received:
-        job = await in_thread(_submit, services, pipeline, received.blob.digest)
+        job = await in_thread(partial(_submit, services, pipeline, received.blob.digest, owner=owner))
     ended = await _wait(request, services, job, seconds)
     headers = preference_applied(request, seconds)
     if ended is None:
@@ -151,11 +151,11 @@ async def predict(pipeline: str, request: Request, services: TheServices) -> Res
     return answer(_result(ended), headers=headers)
 
 
-def _submit(services: Services, pipeline: str, images: Digest) -> Job:
+def _submit(services: Services, pipeline: str, images: Digest, *, owner: str) -> Job:
     """Check the images, so that no worker need, and queue the work. Raises InvalidDatasetError, TooLargeError."""
     zoo = services.zoo
     _check_images(zoo, images)
-    job = zoo.jobs.submit_prediction(zoo.pipelines.prediction(pipeline, images), owner=OWNER)
+    job = zoo.jobs.submit_prediction(zoo.pipelines.prediction(pipeline, images), owner=owner)
     services.guests.hold_for(job, images)
     return job
 

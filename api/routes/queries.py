@@ -6,10 +6,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.access import OWNER
 from api.answers import answer, need_answer, score_answer, wanted_picture
 from api.events import MEDIA_TYPE, Subject, follow
-from api.inputs import TheServices, TheZoo
+from api.inputs import TheOwner, TheServices, TheZoo
 from api.openapi import refusals
 from api.uploads import in_thread
 from registry.errors import ConflictError, NotFoundError
@@ -28,9 +27,11 @@ router = APIRouter(tags=["queries"])
         200: {"description": "The query; or its answer as a picture, by `Accept`.", "model": QueryState},
     },
 )
-async def show_query(query: str, request: Request, services: TheServices, plot: MapPanels = "both") -> Response:
+async def show_query(
+    query: str, request: Request, services: TheServices, owner: TheOwner, plot: MapPanels = "both"
+) -> Response:
     """How far a query is; its answer once there is one, and until then what is known so far."""
-    state = await in_thread(partial(services.zoo.queries.state, query, owner=OWNER))
+    state = await in_thread(partial(services.zoo.queries.state, query, owner=owner))
     if wanted_picture(request) is not None:
         return await score_answer(request, need_answer(state.answer, query), plot=plot)
     return answer(state, headers={"Vary": "Accept"})
@@ -48,10 +49,10 @@ async def show_query(query: str, request: Request, services: TheServices, plot: 
         },
     },
 )
-async def follow_query(query: str, request: Request, services: TheServices) -> Response:
+async def follow_query(query: str, request: Request, services: TheServices, owner: TheOwner) -> Response:
     """The query as server-sent events, each time it changes, until it has ended."""
     subject: Subject[QueryState] = Subject(
-        look=partial(services.zoo.queries.state, query, owner=OWNER),
+        look=partial(services.zoo.queries.state, query, owner=owner),
         status=lambda state: state.status.value,
         ended=lambda state: state.status is not QueryStatus.RUNNING,
     )
@@ -64,6 +65,6 @@ async def follow_query(query: str, request: Request, services: TheServices) -> R
     operation_id="cancel_query",
     responses=refusals(NotFoundError),
 )
-def cancel_query(query: str, zoo: TheZoo) -> Response:
+def cancel_query(query: str, zoo: TheZoo, owner: TheOwner) -> Response:
     """Stop a query and its jobs; one that has ended stays as it is."""
-    return answer(zoo.queries.cancel(query, owner=OWNER))
+    return answer(zoo.queries.cancel(query, owner=owner))

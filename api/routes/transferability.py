@@ -12,10 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.access import OWNER
 from api.answers import answer, score_answer
 from api.conditions import preference_applied, preferred_wait
-from api.inputs import JSON, Services, TheServices, parse_json
+from api.inputs import JSON, Services, TheOwner, TheServices, owner_of, parse_json
 from api.openapi import BINARY, body_schema, refusals
 from api.uploads import MULTIPART, begin_stream, in_thread, media_type
 from registry.errors import (
@@ -83,9 +82,11 @@ class MapParameters(ScoreOptions):
     operation_id="ask_reusability",
     responses={**REFUSALS, 202: NOT_READY},
 )
-async def ask_reusability(body: ReusabilityQuestion, request: Request, services: TheServices) -> Response:
+async def ask_reusability(
+    body: ReusabilityQuestion, request: Request, services: TheServices, owner: TheOwner
+) -> Response:
     """How well one module serves one task."""
-    ask = partial(services.zoo.reusability.ask_reusability, body, owner=OWNER)
+    ask = partial(services.zoo.reusability.ask_reusability, body, owner=owner)
     return await _answered(request, services, await in_thread(ask))
 
 
@@ -110,7 +111,7 @@ async def ask_reusability(body: ReusabilityQuestion, request: Request, services:
         }
     },
 )
-async def ask_ranking(request: Request, services: TheServices) -> Response:
+async def ask_ranking(request: Request, services: TheServices, owner: TheOwner) -> Response:
     """Which modules serve a task, best first: a task that is known, or the data itself in a form."""
     if media_type(request) == MULTIPART:
         question = await _question_of_form(request, services)
@@ -118,7 +119,7 @@ async def ask_ranking(request: Request, services: TheServices) -> Response:
         question = parse_json(await request.body(), RankingQuestion)
     else:
         raise HTTPException(415, "send JSON naming a task, or a form with the data; with curl: -F data=@FILE")
-    ask = partial(services.zoo.reusability.ask_ranking, question, owner=OWNER)
+    ask = partial(services.zoo.reusability.ask_ranking, question, owner=owner)
     return await _answered(request, services, await in_thread(ask))
 
 
@@ -128,9 +129,9 @@ async def ask_ranking(request: Request, services: TheServices) -> Response:
     operation_id="ask_sets",
     responses={**REFUSALS, **refusals(ConflictError), 202: NOT_READY},
 )
-async def ask_sets(body: SetQuestion, request: Request, services: TheServices) -> Response:
+async def ask_sets(body: SetQuestion, request: Request, services: TheServices, owner: TheOwner) -> Response:
     """Which two to four modules together serve a task best, what each adds, and how sure that is."""
-    ask = partial(services.zoo.sets.ask, body, owner=OWNER)
+    ask = partial(services.zoo.sets.ask, body, owner=owner)
     return await _answered(request, services, await in_thread(ask))
 
 
@@ -140,24 +141,26 @@ async def ask_sets(body: SetQuestion, request: Request, services: TheServices) -
     operation_id="ask_map",
     responses={**REFUSALS, 202: NOT_READY},
 )
-async def ask_map(request: Request, services: TheServices, parameters: Annotated[MapParameters, Query()]) -> Response:
+async def ask_map(
+    request: Request, services: TheServices, owner: TheOwner, parameters: Annotated[MapParameters, Query()]
+) -> Response:
     """How well modules serve tasks, as a matrix with its clusters and an embedding; as PNG or SVG by `Accept`."""
     options = {name: getattr(parameters, name) for name in ScoreOptions.model_fields}
     question = MapQuestion(tasks=parameters.task, sources=parameters.source, **options)
-    ask = partial(services.zoo.reusability.ask_map, question, owner=OWNER)
+    ask = partial(services.zoo.reusability.ask_map, question, owner=owner)
     return await _answered(request, services, await in_thread(ask), plot=parameters.plot)
 
 
 async def _answered(request: Request, services: Services, query: str, *, plot: MapPanels = "both") -> Response:
     """The answer when it comes in time, else 202 with the query. Raises what the query failed with."""
-    settings, queries = services.zoo.settings, services.zoo.queries
+    settings, queries, owner = services.zoo.settings, services.zoo.queries, owner_of(request)
     seconds = preferred_wait(request, default=settings.wait_seconds, limit=settings.wait_limit_seconds)
 
     def look() -> bool | None:
-        return None if queries.waiting(query, owner=OWNER) else True
+        return None if queries.waiting(query, owner=owner) else True
 
     await services.room.wait_for(look, seconds=seconds, request=request)
-    state = await in_thread(partial(queries.state, query, owner=OWNER))
+    state = await in_thread(partial(queries.state, query, owner=owner))
     headers = {"Location": f"/queries/{query}", **preference_applied(request, seconds)}
     if state.status is QueryStatus.RUNNING:
         return answer(state, status=202, headers={**headers, "Retry-After": "1"})
@@ -179,7 +182,9 @@ async def _question_of_form(request: Request, services: Services) -> RankingQues
     async with _form(request, services.zoo) as form:
         options = parse_json(await _options(form, services.zoo.settings.json_limit_bytes), FormOptions)
         async with services.desk.file(_data(form, services.zoo.settings.dataset_limit_bytes)) as received:
-            task = await in_thread(_make_task, services, received.blob.digest, options.classes)
+            task = await in_thread(
+                partial(_make_task, services, received.blob.digest, options.classes, owner=owner_of(request))
+            )
     asked = {name: getattr(options, name) for name in RankingOptions.model_fields}
     return RankingQuestion(task=task, **asked)
 
@@ -226,13 +231,13 @@ async def _options(form: FormData, limit_bytes: int) -> bytes | str:
     return text
 
 
-def _make_task(services: Services, blob: Digest, classes: Classes) -> str:
+def _make_task(services: Services, blob: Digest, classes: Classes, *, owner: str) -> str:
     """Keep the dataset and make its task; where the task is wrong, the dataset is not kept for it."""
     zoo = services.zoo
-    added = zoo.datasets.add(blob, owner=OWNER)
+    added = zoo.datasets.add(blob, owner=owner)
     try:
-        return zoo.tasks.create(TaskSpec(dataset=blob, classes=classes), owner=OWNER).task.id
+        return zoo.tasks.create(TaskSpec(dataset=blob, classes=classes), owner=owner).task.id
     except ZooError:
         if added.created:
-            zoo.datasets.remove(blob, owner=OWNER, discard=services.guests.tidy)
+            zoo.datasets.remove(blob, owner=owner, discard=services.guests.tidy)
         raise

@@ -43,6 +43,7 @@ COMMANDS = (
     Command("calibration", "calibration", "Show how well the scores have predicted what modules reached."),
     Command("map", "map", "Show how well the modules of some tasks serve the other tasks."),
     Command("login", "login", "Keep a zoo's token for later commands."),
+    Command("token", "token", "Make, list and revoke the tokens of a zoo."),
 )
 
 

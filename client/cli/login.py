@@ -7,14 +7,17 @@ import typer
 
 from client.cli.options import ZooOptions, address, takes, token_file, zoo_at
 from client.cli.output import line, write_json
+from registry.access import TokenRole
 from registry.frozen import Frozen
 
 
 class LoggedIn(Frozen):
-    """For which zoo a token is kept, and where."""
+    """For which zoo a token is kept, and where; whose it is, and what for."""
 
     url: str
     file: str
+    owner: str
+    role: TokenRole | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +36,12 @@ def login(options: LoginOptions) -> None:
     if not token:
         raise typer.BadParameter("the token is empty")
     with zoo_at(url, token) as zoo:
-        zoo.datasets.list(limit=1)
+        who = zoo.tokens.me()
     file = token_file().keep(url, token)
     if options.json:
-        write_json(LoggedIn(url=url, file=str(file)))
+        write_json(LoggedIn(url=url, file=str(file), owner=who.owner, role=who.role))
     else:
-        line(f"The token for {url} is kept in {file}.")
+        line(f"The token for {url} is kept in {file}. You are {who.owner}, as {who.role}.")
 
 
 def _asked() -> str:

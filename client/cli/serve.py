@@ -59,7 +59,7 @@ def serve(options: ServeOptions) -> None:
     """
     with wrong_use():
         settings = _settings(options)
-        settings.check_service()
+        settings.check_service(has_admin=not options.worker)  # without a worker to log in, the service sees to it
         check_home(settings.home)
     worker = options.worker and has_torch()
     if options.worker and not worker:

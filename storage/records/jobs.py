@@ -53,6 +53,11 @@ class SqlJobRecords:
         row = self._transaction.first(select(JobRow).where(JobRow.id == job_id))
         return None if row is None else _job(row[0])
 
+    def owner(self, job_id: int) -> str | None:
+        """Who asked for a job."""
+        row = self._transaction.first(select(JobRow.owner).where(JobRow.id == job_id))
+        return None if row is None else row[0]
+
     def those(self, job_ids: Sequence[int]) -> tuple[Job, ...]:
         """Those of the jobs that are there, oldest first."""
         found = [
@@ -67,13 +72,23 @@ class SqlJobRecords:
         wanted = select(JobRow.id).where(JobRow.status.in_(OPEN)).limit(1)
         return any(self._transaction.first(wanted.where(JobRow.id.in_(some))) for some in chunks(job_ids))
 
-    def list(self, *, kind: WorkKind | None, status: JobStatus | None, limit: int, cursor: str | None) -> Page[Job]:
-        """Newest first."""
+    def list(
+        self,
+        *,
+        kind: WorkKind | None,
+        status: JobStatus | None,
+        owner: str | None = None,
+        limit: int,
+        cursor: str | None,
+    ) -> Page[Job]:
+        """Newest first; of an owner, or of all."""
         wanted = select(JobRow).order_by(JobRow.id.desc()).limit(limit + 1)
         if kind is not None:
             wanted = wanted.where(JobRow.kind == kind)
         if status is not None:
             wanted = wanted.where(JobRow.status == status)
+        if owner is not None:
+            wanted = wanted.where(JobRow.owner == owner)
         if cursor is not None:
             wanted = wanted.where(beyond([JobRow.id], read_cursor(cursor, "jobs", [int]), descending=True))
         jobs = [_job(row) for (row,) in self._transaction.rows(wanted)]

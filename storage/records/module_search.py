@@ -7,9 +7,11 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from registry.access import Sight
 from registry.errors import Fault, InvalidInputError
 from registry.records import Facet, ModuleSearch, Page, PublishedModule, Verification, VerificationState
 from storage.cursors import Column, Key, beyond, read_cursor, write_cursor
+from storage.records.sight import in_sight
 from storage.tables import ModuleRow, VerificationRow, VersionRow, WordRow
 from storage.transaction import Transaction
 
@@ -36,16 +38,16 @@ BY_TIME: tuple[tuple[Column, ...], tuple[type[Key], ...]] = (
 class ModuleFinder:
     """Searches over the newest version, not yanked, of each module."""
 
-    def __init__(self, transaction: Transaction) -> None:
-        """Args: transaction: where to read."""
-        self._transaction = transaction
+    def __init__(self, transaction: Transaction, sight: Sight) -> None:
+        """Args: transaction: where to read; sight: what may be found."""
+        self._transaction, self._sight = transaction, sight
 
     def search(self, query: ModuleSearch, *, limit: int, cursor: str | None) -> Page[PublishedModule]:
         """One page. Raises InvalidInputError for a bad cursor, shape or text."""
         descending = query.sort.startswith("-")
         by_name = query.sort.endswith("name")
         columns, kinds = BY_NAME if by_name else BY_TIME
-        wanted = _found().where(*_conditions(query))
+        wanted = _found().where(*self._conditions(query))
         if cursor is not None:
             keys = read_cursor(cursor, query.sort, kinds)
             wanted = wanted.where(beyond(columns, keys, descending=descending))
@@ -56,7 +58,7 @@ class ModuleFinder:
 
     def facets(self, query: ModuleSearch) -> dict[str, tuple[Facet, ...]]:
         """Counts by role, namespace, tag, takes and gives over everything that fits, most frequent first."""
-        conditions = _conditions(query)
+        conditions = self._conditions(query)
         return {
             "role": self._count(VersionRow.role, conditions),
             "namespace": self._count(ModuleRow.namespace, conditions),
@@ -64,6 +66,10 @@ class ModuleFinder:
             "takes": self._count(VersionRow.takes, conditions),
             "gives": self._count(VersionRow.gives, conditions),
         }
+
+    def _conditions(self, query: ModuleSearch) -> list[ColumnElement[bool]]:
+        """What must hold of a version and its module, sight included. Raises InvalidInputError."""
+        return [in_sight(ModuleRow.namespace, self._sight), *_conditions(query)]
 
     def _count(
         self, column: InstrumentedAttribute[str], conditions: Sequence[ColumnElement[bool]]
@@ -83,11 +89,12 @@ class ModuleFinder:
         return tuple(Facet(value=value, count=count) for value, count in self._transaction.rows(counted))
 
 
-def every_version() -> Select[*Read]:
-    """Versions with their modules, as `read_module` reads them."""
+def every_version(sight: Sight) -> Select[*Read]:
+    """Versions in sight with their modules, as `read_module` reads them."""
     versions = select(VersionRow.record, VersionRow.yanked, FOUND_OUT)
     modules = versions.select_from(VersionRow).join(ModuleRow, ModuleRow.id == VersionRow.module_id)
-    return modules.outerjoin(VerificationRow, VerificationRow.digest == VersionRow.digest)
+    modules = modules.outerjoin(VerificationRow, VerificationRow.digest == VersionRow.digest)
+    return modules.where(in_sight(ModuleRow.namespace, sight))
 
 
 def read_module(row: Row[*Read]) -> PublishedModule:

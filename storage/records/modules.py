@@ -6,6 +6,7 @@ from itertools import chain
 
 from sqlalchemy import ColumnElement, Row, Select, case, delete, select, update
 
+from registry.access import Sight
 from registry.errors import NotFoundError
 from registry.names import LATEST, Digest, ModuleName, Selector
 from registry.records import (
@@ -20,6 +21,7 @@ from registry.records import (
 )
 from storage.records.module_search import CLASS, TAG, ModuleFinder, Read, every_version, read_module, searchable
 from storage.records.shortlist import ShortlistFinder
+from storage.records.sight import in_sight
 from storage.records.verification import forget_orphan
 from storage.tables import AliasMoveRow, AliasRow, ModuleRow, VersionRow, WordRow
 from storage.transaction import Transaction, chunks
@@ -28,11 +30,11 @@ from storage.transaction import Transaction, chunks
 class SqlModuleRecords:
     """Modules, versions, aliases. A module's row is its lock: whoever numbers a version holds it."""
 
-    def __init__(self, transaction: Transaction) -> None:
-        """Args: transaction: the one all records of a unit of work share."""
-        self._transaction = transaction
-        self._finder = ModuleFinder(transaction)
-        self._shortlists = ShortlistFinder(transaction)
+    def __init__(self, transaction: Transaction, sight: Sight) -> None:
+        """Args: transaction: the one all records of a unit of work share; sight: what reads may find."""
+        self._transaction, self._sight = transaction, sight
+        self._finder = ModuleFinder(transaction, sight)
+        self._shortlists = ShortlistFinder(transaction, sight)
 
     def next_version(self, name: ModuleName) -> int:
         """The number the next version takes; nobody else is given it unless this transaction fails.
@@ -66,16 +68,16 @@ class SqlModuleRecords:
 
     def find(self, name: ModuleName, selector: Selector) -> PublishedModule | None:
         """One version by number, digest or alias; `latest` is the newest that is not yanked."""
-        row = self._transaction.first(_selected(selector).where(*_named(name)))
+        row = self._transaction.first(_selected(selector, self._sight).where(*_named(name)))
         return None if row is None else read_module(row)
 
     def by_digest(self, digest: Digest) -> tuple[PublishedModule, ...]:
         """Every version with these bytes, oldest first."""
-        return self._read(every_version().where(VersionRow.digest == digest).order_by(VersionRow.id))
+        return self._read(every_version(self._sight).where(VersionRow.digest == digest).order_by(VersionRow.id))
 
     def versions(self, name: ModuleName) -> tuple[PublishedModule, ...]:
         """All versions, newest first."""
-        return self._read(every_version().where(*_named(name)).order_by(VersionRow.version.desc()))
+        return self._read(every_version(self._sight).where(*_named(name)).order_by(VersionRow.version.desc()))
 
     def search(self, query: ModuleSearch, *, limit: int, cursor: str | None) -> Page[PublishedModule]:
         """The newest version, not yanked, of each module that fits. Raises InvalidInputError for a bad cursor."""
@@ -87,7 +89,7 @@ class SqlModuleRecords:
 
     def newest(self, roles: Sequence[str]) -> tuple[PublishedModule, ...]:
         """The newest version, not yanked, of every module with one of these roles, by name."""
-        newest = every_version().where(VersionRow.version == ModuleRow.newest, VersionRow.role.in_(roles))
+        newest = every_version(self._sight).where(VersionRow.version == ModuleRow.newest, VersionRow.role.in_(roles))
         return self._read(newest.order_by(ModuleRow.namespace, ModuleRow.name))
 
     def shortlist(self, roles: Sequence[str], *, limit: int, newcomers: int) -> Shortlist:
@@ -106,13 +108,13 @@ class SqlModuleRecords:
         """The oldest version with each of these bytes, where there is one."""
         found: dict[Digest, PublishedModule] = {}
         for some in chunks(dict.fromkeys(digests)):
-            for module in self._read(every_version().where(VersionRow.digest.in_(some)).order_by(VersionRow.id)):
+            for module in self._read(self._of(some)):
                 found.setdefault(module.digest, module)
         return found
 
     def standing_on(self, digest: Digest) -> tuple[PublishedModule, ...]:
         """Versions whose `below` is this digest, oldest first."""
-        return self._read(every_version().where(VersionRow.below == digest).order_by(VersionRow.id))
+        return self._read(every_version(self._sight).where(VersionRow.below == digest).order_by(VersionRow.id))
 
     def set_yanked(self, name: ModuleName, version: int, reason: str | None) -> None:
         """Yank a version, or take it back with None. Raises NotFoundError."""
@@ -138,12 +140,14 @@ class SqlModuleRecords:
 
     def alias(self, name: ModuleName, alias: str) -> Alias | None:
         """Where an alias points."""
-        row = self._transaction.first(_aliases(name).where(AliasRow.alias == alias))
+        row = self._transaction.first(_aliases(name, self._sight).where(AliasRow.alias == alias))
         return None if row is None else _alias(row)
 
     def aliases(self, name: ModuleName) -> tuple[Alias, ...]:
         """All aliases of a module, by name."""
-        return tuple(_alias(row) for row in self._transaction.rows(_aliases(name).order_by(AliasRow.alias)))
+        return tuple(
+            _alias(row) for row in self._transaction.rows(_aliases(name, self._sight).order_by(AliasRow.alias))
+        )
 
     def move_alias(self, name: ModuleName, alias: Alias, *, at: datetime) -> bool:
         """Set an alias if its stored revision is ``alias.revision - 1`` (0: not there); False if it is not.
@@ -168,11 +172,17 @@ class SqlModuleRecords:
         """All moves of an alias, oldest first."""
         moves = select(AliasMoveRow.revision, AliasMoveRow.version, AliasMoveRow.moved_at)
         moves = moves.join(ModuleRow, ModuleRow.id == AliasMoveRow.module_id)
-        moves = moves.where(*_named(name), AliasMoveRow.alias == alias).order_by(AliasMoveRow.revision)
+        moves = moves.where(
+            in_sight(ModuleRow.namespace, self._sight), *_named(name), AliasMoveRow.alias == alias
+        ).order_by(AliasMoveRow.revision)
         return tuple(
             AliasMove(revision=revision, version=version, moved_at=moved_at)
             for revision, version, moved_at in self._transaction.rows(moves)
         )
+
+    def _of(self, digests: Sequence[Digest]) -> Select[*Read]:
+        """Versions with these bytes, oldest first."""
+        return every_version(self._sight).where(VersionRow.digest.in_(digests)).order_by(VersionRow.id)
 
     def _read(self, wanted: Select[*Read]) -> tuple[PublishedModule, ...]:
         return tuple(read_module(row) for row in self._transaction.rows(wanted))
@@ -236,24 +246,24 @@ def _named(name: ModuleName) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return ModuleRow.namespace == name.namespace, ModuleRow.name == name.name
 
 
-def _selected(selector: Selector) -> Select[*Read]:
+def _selected(selector: Selector, sight: Sight) -> Select[*Read]:
     """The version that a selector means, of any module."""
     if selector.version is not None:
-        return every_version().where(VersionRow.version == selector.version)
+        return every_version(sight).where(VersionRow.version == selector.version)
     if selector.digest is not None:
-        return every_version().where(VersionRow.digest == selector.digest)
+        return every_version(sight).where(VersionRow.digest == selector.digest)
     if selector.alias == LATEST:
-        return every_version().where(VersionRow.version == ModuleRow.newest)
+        return every_version(sight).where(VersionRow.version == ModuleRow.newest)
     pointing = (AliasRow.module_id == VersionRow.module_id) & (AliasRow.version == VersionRow.version)
-    return every_version().join(AliasRow, pointing).where(AliasRow.alias == selector.alias)
+    return every_version(sight).join(AliasRow, pointing).where(AliasRow.alias == selector.alias)
 
 
-def _aliases(name: ModuleName) -> Select[str, int, str, int]:
+def _aliases(name: ModuleName, sight: Sight) -> Select[str, int, str, int]:
     """Aliases of a module, each with the digest it points at."""
     pointed = (AliasRow.module_id == VersionRow.module_id) & (AliasRow.version == VersionRow.version)
     aliases = select(AliasRow.alias, AliasRow.version, VersionRow.digest, AliasRow.revision)
     modules = aliases.join(VersionRow, pointed).join(ModuleRow, ModuleRow.id == AliasRow.module_id)
-    return modules.where(*_named(name))
+    return modules.where(in_sight(ModuleRow.namespace, sight), *_named(name))
 
 
 def _alias(row: Row[str, int, str, int]) -> Alias:

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Row, Select, func, select
 
+from registry.access import Sight
 from registry.manifest import Role
 from registry.names import Digest
 from registry.records import Shortlist, SteppingStone, VerificationState
+from storage.records.sight import in_sight
 from storage.tables import ModuleRow, StandingRow, VerificationRow, VersionRow
 from storage.transaction import CHUNK, Transaction, chunks
 
@@ -28,13 +30,13 @@ PAGE = CHUNK
 class ShortlistFinder:
     """Chooses among the newest versions, not yanked, of all modules without reading a manifest."""
 
-    def __init__(self, transaction: Transaction) -> None:
-        """Args: transaction: where to read."""
-        self._transaction = transaction
+    def __init__(self, transaction: Transaction, sight: Sight) -> None:
+        """Args: transaction: where to read; sight: what may be chosen."""
+        self._transaction, self._seen = transaction, in_sight(ModuleRow.namespace, sight)
 
     def shortlist(self, roles: Sequence[str], *, limit: int, newcomers: int) -> Shortlist:
         """At most `limit` modules, by name: all there are, or the best, with places kept for newcomers."""
-        newest = (VersionRow.version == ModuleRow.newest, VersionRow.role.in_(roles))
+        newest = (VersionRow.version == ModuleRow.newest, VersionRow.role.in_(roles), self._seen)
         counted = select(func.count()).select_from(VersionRow)
         count = self._transaction.first(counted.join(ModuleRow, ModuleRow.id == VersionRow.module_id).where(*newest))
         in_zoo = 0 if count is None else count[0]
@@ -53,7 +55,7 @@ class ShortlistFinder:
         """The oldest version with each of these bytes, where there is one."""
         found: dict[Digest, SteppingStone] = {}
         for some in chunks(dict.fromkeys(digests)):
-            for stone in self._read(_stones().where(VersionRow.digest.in_(some)).order_by(VersionRow.id)):
+            for stone in self._read(_stones().where(self._seen, VersionRow.digest.in_(some)).order_by(VersionRow.id)):
                 found.setdefault(stone.digest, stone)
         return found
 

@@ -6,7 +6,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from api import actions
 from api.app import create_app
+from registry.access import Action
 from registry.errors import Fault, InvalidTaskError
 from registry.settings import Settings
 from storage.wiring import open_zoo
@@ -173,7 +175,9 @@ def test_the_type_of_a_problem_leads_to_its_meaning(http: httpx.Client) -> None:
 
 
 @pytest.fixture
-def broken_app(tmp_path: Path) -> FastAPI:
+def broken_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    for route in ("GET /boom", "GET /faulty"):
+        monkeypatch.setitem(actions.EVERY, route, Action.LOOK)
     app = create_app(open_zoo(Settings(home=tmp_path)))
 
     @app.get("/boom", include_in_schema=False)
