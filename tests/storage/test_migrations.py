@@ -21,8 +21,8 @@ def test_the_migrated_tables_are_those_of_the_records(engine):
         assert compare_metadata(context, Table.metadata) == []
 
 
-def test_the_migrated_constraints_are_those_of_the_records(engine, tmp_path):
-    direct = open_engine(f"sqlite:///{tmp_path / 'direct.sqlite3'}")
+def test_the_migrated_constraints_are_those_of_the_records(engine, other_database):
+    direct = open_engine(other_database)
     Table.metadata.create_all(direct)
     for table in Table.metadata.sorted_tables:
         assert constraints(engine, table.name) == constraints(direct, table.name)
