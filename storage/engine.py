@@ -135,10 +135,13 @@ def hold_write_lock(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def hold_advisory_lock(connection: Connection, number: int) -> None:
-    """Wait for a numbered lock of PostgreSQL and hold it until the transaction ends; SQLite has its write lock."""
+def hold_advisory_lock(connection: Connection, number: int, *, shared: bool = False) -> None:
+    """Wait for a numbered lock of PostgreSQL and hold it until the transaction ends; SQLite has its write lock.
+
+    Those who wait are served in their order, so many that share do not keep one that wants it alone from it.
+    """
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({number})")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock{'_shared' if shared else ''}({number})")
 
 
 def _begin(connection: Connection) -> None:

@@ -17,13 +17,21 @@ from storage.engine import open_engine
 from storage.unit_of_work import units_of_work
 from tests.builders import NOW, digest_of, published_module
 from tests.storage.contracts.units import UnitOfWorkContract
-from tests.storage.kinds import ONLY_SQLITE
+from tests.storage.kinds import ONLY_POSTGRES, ONLY_SQLITE
 
 NAME = ModuleName("ada", "digits")
 
 
 class TestSqlUnitOfWork(UnitOfWorkContract):
     pass
+
+
+@ONLY_POSTGRES
+def test_those_who_share_do_not_wait_for_one_another(begin):
+    with begin() as one, begin() as other:
+        one.hold_shared()
+        other.hold_shared()
+        publish_within(one, 1)
 
 
 @ONLY_SQLITE
