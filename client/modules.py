@@ -58,7 +58,7 @@ class Modules:
         return self._connection.ask(Call("GET", _version_path(ref)), PublishedModule)
 
     def overview(self, name: ModuleName | str) -> ModuleOverview:
-        """All versions and aliases of a module. Raises NotFoundError."""
+        """The newest versions, at most 200, and all aliases of a module. Raises NotFoundError."""
         return self._connection.ask(Call("GET", _path(name)), ModuleOverview)
 
     def lineage(self, ref: ModuleRef | str) -> Lineage:

@@ -20,13 +20,29 @@ class BlobKeeper:
     def require(self, work: UnitOfWork, blob: Digest) -> None:
         """Hold, and make sure of bytes that a record is to refer to. Raises NotFoundError when they are gone."""
         work.hold()
+        self._see(blob)
+
+    def require_beside(self, work: UnitOfWork, blob: Digest) -> None:
+        """The same for who only adds a record: others may do so at once. Raises NotFoundError."""
+        work.hold_shared()
+        self._see(blob)
+
+    def _see(self, blob: Digest) -> None:
+        """Raises NotFoundError unless the bytes are there."""
         try:
             self._blobs.info(blob)
         except NotFoundError as error:
             raise NotFoundError(f"the bytes {blob} are not here any more; upload them again") from error
 
     def discard(self, blob: Digest) -> None:
-        """Delete bytes unless a module, a dataset, statistics or an open job refer to them; no error without."""
+        """Delete bytes unless a module, a dataset, statistics or an open job refer to them; no error without.
+
+        Bytes that are referred to need no hold to be left alone, and mostly they are: whoever takes the last reference
+        away afterwards discards them again.
+        """
+        with self._begin() as work:
+            if _is_referred(work, blob):
+                return
         with self._begin() as work:
             work.hold()
             if not _is_referred(work, blob):

@@ -28,11 +28,13 @@ from registry.records import (
     PublishedModule,
     TensorEntry,
     TensorListing,
-    VersionSummary,
 )
 from registry.settings import Settings
 from registry.tensor_file import StoredTensor
 from registry.verification import found_of, request
+
+VERSIONS_A_PAGE = 200
+"""So many versions are told at once where nobody says how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class ModuleService:
 
     def record(self, work: UnitOfWork, name: ModuleName, checked: CheckedFile) -> Published:
         """Record a checked file within a transaction: the next version, or the one with these bytes."""
-        self._keeper.require(work, checked.blob.digest)
+        self._keeper.require_beside(work, checked.blob.digest)
         version = work.modules.next_version(name)
         known = work.modules.find(name, Selector(digest=checked.blob.digest))
         if known is not None:
@@ -132,18 +134,25 @@ class ModuleService:
         with self._begin() as work:
             return find_module(work, ref)
 
-    def overview(self, name: ModuleName) -> ModuleOverview:
-        """A module with its versions, newest first, and its aliases. Raises NotFoundError."""
+    def overview(self, name: ModuleName, *, limit: int = VERSIONS_A_PAGE, cursor: str | None = None) -> ModuleOverview:
+        """A module with a page of its versions, newest first, and its aliases.
+
+        Raises:
+            NotFoundError: there is no such module.
+            InvalidInputError: the cursor belongs to another list.
+        """
         with self._begin() as work:
-            versions = work.modules.versions(name)
+            page = work.modules.summaries(name, limit=limit, cursor=cursor)
+            there = page.items or (cursor is not None and work.modules.summaries(name, limit=1, cursor=None).items)
             aliases = work.modules.aliases(name)
-        if not versions:
+        if not there:
             raise NotFoundError(f"there is no module {name}")
         return ModuleOverview(
             namespace=name.namespace,
             name=name.name,
-            versions=tuple(_summary(version) for version in versions),
+            versions=page.items,
             aliases={alias.alias: alias.version for alias in aliases},
+            next_cursor=page.next_cursor,
         )
 
     def search(self, query: ModuleSearch, *, limit: int, cursor: str | None, facets: bool) -> ModulePage:
@@ -307,16 +316,6 @@ def _hidden_users(work: UnitOfWork, module: PublishedModule) -> list[Fault]:
     """That what would break is none of the caller's to know of; nothing where nothing would."""
     users = _users(work, module)
     return [Fault("", "something that you may not know of refers to it", "hidden")] if users else []
-
-
-def _summary(module: PublishedModule) -> VersionSummary:
-    return VersionSummary(
-        version=module.version,
-        digest=module.digest,
-        published_at=module.published_at,
-        yanked=module.yanked,
-        verification=module.verification,
-    )
 
 
 def _entry(tensor: StoredTensor, data_start: int) -> TensorEntry:

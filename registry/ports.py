@@ -30,6 +30,7 @@ from registry.records import (
     StoredBlob,
     Task,
     Verification,
+    VersionSummary,
 )
 from registry.work import JobResult, Work, WorkKind
 
@@ -89,6 +90,9 @@ class ModuleRecords(Protocol):
 
     def versions(self, name: ModuleName) -> tuple[PublishedModule, ...]:
         """All versions, newest first."""
+
+    def summaries(self, name: ModuleName, *, limit: int, cursor: str | None) -> Page[VersionSummary]:
+        """A line on each version, newest first, a page at a time. Raises InvalidInputError for a bad cursor."""
 
     def search(self, query: ModuleSearch, *, limit: int, cursor: str | None) -> Page[PublishedModule]:
         """The newest version, not yanked, of each module that fits. Raises InvalidInputError for a bad cursor."""
@@ -385,6 +389,13 @@ class UnitOfWork(Protocol):
 
         What is read after it stays true to the end against every other transaction that holds: so whatever
         refers to bytes or to another record, and whatever takes those away, holds first.
+        """
+
+    def hold_shared(self) -> None:
+        """Wait until no other transaction holds alone, and keep others from it until this one ends.
+
+        Several may hold so at once, so what is read after it stays true against those that `hold`, but not against
+        one another: enough for whoever only adds a record that refers to something. Who holds so may not `hold` later.
         """
 
 

@@ -101,12 +101,13 @@ class VersionSummary(Frozen):
 
 
 class ModuleOverview(Frozen):
-    """A module with all its versions, newest first, and its aliases."""
+    """A module with a page of its versions, newest first, and its aliases."""
 
     namespace: str
     name: str
     versions: tuple[VersionSummary, ...]
     aliases: dict[str, int]
+    next_cursor: str | None = None
 
 
 class TensorEntry(Frozen):

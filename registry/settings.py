@@ -21,6 +21,15 @@ MEBIBYTE = 1024 * 1024
 USUAL_REQUESTS, USUAL_QUESTIONS = 6000, 240
 """How many are taken in a minute of one token, where others can reach the service."""
 
+DATABASES = {
+    "sqlite": "sqlite",
+    "sqlite+pysqlite": "sqlite",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+"""How an address of a database may begin, and the driver that is meant: records are tested on these two."""
+
 
 def default_home() -> Path:
     """The user's data directory for this program, as the platform has it."""
@@ -31,13 +40,20 @@ def default_home() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME", str(Path.home() / ".local" / "share"))) / "module-zoo"
 
 
+DATABASE_EXAMPLE = "postgresql://user:password@host:5432/zoo"
+
+
 class Settings(BaseSettings):
     """All settings; `Settings.load()` reads them from the environment and refuses what cannot work."""
 
     model_config = SettingsConfigDict(env_prefix="ZOO_", frozen=True, extra="ignore")
 
     home: Path = Field(default_factory=default_home, description="folder of everything local: database, blobs, cache")
-    database: str | None = Field(default=None, description="SQLAlchemy URL; default: SQLite in ZOO_HOME")
+    database: str | None = Field(
+        default=None,
+        repr=False,
+        description="`postgresql://user:password@host:port/name` or a `sqlite:///` file; default: SQLite in ZOO_HOME",
+    )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8000, description="port to listen on")
     token: SecretStr | None = Field(default=None, description="the operator's bearer token, which may do everything")
@@ -77,6 +93,22 @@ class Settings(BaseSettings):
         if "?" in str(home):
             raise ValueError(f"{home} holds a '?', which a database address cannot; choose another folder")
         return home
+
+    @field_validator("database")
+    @classmethod
+    def _check_database(cls, database: str | None) -> str | None:
+        """The address with its driver. Its refusal shows only how it begins, for the rest may be a password."""
+        scheme, found, rest = (database or "").partition("://")
+        if not scheme:
+            return None
+        if not found:
+            raise ValueError(f"ZOO_DATABASE is no address such as {DATABASE_EXAMPLE}; correct it, or leave it out")
+        if scheme not in DATABASES:
+            raise ValueError(
+                f"ZOO_DATABASE begins with {scheme[:20]!r}, but records are kept in PostgreSQL or SQLite only; "
+                f"write it as {DATABASE_EXAMPLE} or sqlite:////folder/zoo.sqlite3"
+            )
+        return f"{DATABASES[scheme]}://{rest}"
 
     @property
     def database_url(self) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     BigInteger,
+    Connection,
     DateTime,
     Double,
     ForeignKey,
@@ -15,6 +16,10 @@ from sqlalchemy import (
     MetaData,
     Text,
     UniqueConstraint,
+    event,
+    false,
+    func,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -60,6 +65,35 @@ class Table(DeclarativeBase):
     type_annotation_map = {str: Text(), int: BIG, float: Double(), datetime: UtcTime()}  # noqa: RUF012 - declarative
 
 
+NAME = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text that lists are sorted by: by its letters' numbers on every database, whatever its language."""
+
+MAKE_TRIGRAMS = """
+    CREATE FUNCTION zoo_trigrams(whole text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+        SELECT coalesce(array_agg(DISTINCT three), '{}') FROM (
+            SELECT letter || lead(letter, 1) OVER places || lead(letter, 2) OVER places AS three
+            FROM unnest(string_to_array(whole, NULL)) WITH ORDINALITY AS letters (letter, place)
+            WINDOW places AS (ORDER BY place)
+        ) AS threes WHERE three IS NOT NULL
+    $$
+"""
+"""Every three letters that follow one another in a text, for PostgreSQL, which has none of this built in."""
+
+
+@event.listens_for(Table.metadata, "before_create")
+def _make_functions(target: MetaData, connection: Connection, **options: object) -> None:
+    """Make what the indexes below are made with."""
+    del target, options
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(MAKE_TRIGRAMS)
+
+
+def shown_index(name: str, *columns: str) -> Index:
+    """An index of those versions alone that searches find."""
+    shown = text("NOT superseded")
+    return Index(f"ix_versions_shown_{name}", *columns, postgresql_where=shown, sqlite_where=shown)
+
+
 class ModuleRow(Table):
     """One module. `last_version` is the highest number ever given; `newest` is what searches and `latest` find."""
 
@@ -67,20 +101,29 @@ class ModuleRow(Table):
     __table_args__ = (UniqueConstraint("namespace", "name"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    namespace: Mapped[str]
-    name: Mapped[str]
+    namespace: Mapped[str] = mapped_column(NAME)
+    name: Mapped[str] = mapped_column(NAME)
     last_version: Mapped[int]
     newest: Mapped[int | None]
 
 
 class VersionRow(Table):
-    """One published version, and what it is searched by. `record` is all of it but `yanked` and `verification`."""
+    """One published version, and what it is searched by. `record` is all of it but `yanked` and `verification`.
+
+    Where `superseded`, another version is found in its place; `newest` of the module decides, this keeps the indexes of
+    searches as small as the number of modules.
+    """
 
     __tablename__ = "versions"
     __table_args__ = (
         UniqueConstraint("module_id", "version"),
         UniqueConstraint("module_id", "digest"),
         Index("ix_versions_by_age", "published_at", "module_id", "version", "role", "digest"),
+        shown_index("by_age", "published_at", "module_id"),
+        shown_index("module", "module_id"),
+        shown_index("takes", "takes", "published_at", "module_id"),
+        shown_index("gives", "gives", "published_at", "module_id"),
+        shown_index("data", "data"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -96,6 +139,16 @@ class VersionRow(Table):
     published_at: Mapped[datetime]
     yanked: Mapped[str | None]
     record: Mapped[str]
+    superseded: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+
+TRIGRAMS_INDEX = Index(
+    "ix_versions_shown_trigrams",
+    func.zoo_trigrams(VersionRow.search_text),
+    postgresql_using="gin",
+    postgresql_where=~VersionRow.superseded,
+).ddl_if(dialect="postgresql")
+"""Finds text within text. SQLite reads the text of every module instead."""
 
 
 class VerificationRow(Table):
@@ -206,7 +259,11 @@ class JobRow(Table):
     """One job. Its number is never given again, so that the oldest is always the lowest."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index(None, "status", "id"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index(None, "status", "id"),
+        Index(None, "work", postgresql_using="hash"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str]

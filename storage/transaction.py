@@ -68,6 +68,11 @@ class Transaction:
             return sqlite.insert(table)
         return postgresql.insert(table)
 
+    @property
+    def has_trigrams(self) -> bool:
+        """Whether the database has `zoo_trigrams` and its index."""
+        return self._session.get_bind().dialect.name == "postgresql"
+
     def lock(self) -> None:
         """Hold the write lock from here on, where the database has one."""
         if self._holds_lock:
@@ -81,6 +86,12 @@ class Transaction:
         self.lock()
         with translated():
             hold_advisory_lock(self._session.connection(), HOLD_NUMBER)
+
+    def hold_shared(self) -> None:
+        """Wait until no other transaction holds alone, and keep others from it until this one ends."""
+        self.lock()
+        with translated():
+            hold_advisory_lock(self._session.connection(), HOLD_NUMBER, shared=True)
 
 
 def chunks(values: Iterable[Value]) -> Iterator[tuple[Value, ...]]:

@@ -11,7 +11,11 @@ from registry.errors import BusyError, ConflictError, StorageError, StorageFullE
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 FULL_CODES = frozenset({"SQLITE_FULL", "53100"})
-BUSY_CODES = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "40001", "40P01", "53300", "55P03", "57P03"})
+BUSY_CODES = frozenset(
+    {"SQLITE_BUSY", "SQLITE_LOCKED", "40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03", "57P05"}
+)
+LOST_CLASS = "08"
+"""How the codes begin that PostgreSQL has for broken connections; where there is no connection, there is no code."""
 
 
 @contextmanager
@@ -55,8 +59,14 @@ def _known(error: DBAPIError) -> ZooError | None:
         return StorageFullError("the database has no room left; free some space, then try again")
     if isinstance(error, IntegrityError):
         return ConflictError(f"the record contradicts what is stored already ({error.orig}); read it again")
-    if code in BUSY_CODES or error.connection_invalidated:
+    if code in BUSY_CODES:
         return BusyError("the database is busy; try again in a moment")
+    if (
+        error.connection_invalidated
+        or code.startswith(LOST_CLASS)
+        or (not code and isinstance(error, OperationalError))
+    ):
+        return BusyError("the database cannot be reached just now; try again in a moment")
     if isinstance(error, OperationalError):
         return StorageError(f"the database failed ({error.orig}); see the service's log")
     return None

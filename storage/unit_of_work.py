@@ -92,6 +92,13 @@ class SqlUnitOfWork:
         """
         self._transaction.hold()
 
+    def hold_shared(self) -> None:
+        """Keep others from holding until this one ends, together with any number that do the same.
+
+        On SQLite, where only one writes at a time anyway, this is `hold`.
+        """
+        self._transaction.hold_shared()
+
 
 def units_of_work(engine: Engine) -> Begin:
     """Units of work on a database: each commits when its block ends without an error, else nothing happened."""

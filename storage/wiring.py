@@ -4,22 +4,22 @@ from collections.abc import Callable
 
 from sqlalchemy import Engine
 
-from registry.errors import BusyError
 from registry.ports import BlobStore
 from registry.settings import Settings
 from registry.zoo import Zoo
 from storage.clock import utc_now
-from storage.engine import open_engine
+from storage.engine import check_reachable, open_engine
 from storage.folder_blobs import FolderBlobs
-from storage.migrations import newest_revision, revision_of, upgrade
+from storage.migrations import check_served, prepare
 from storage.translation import disk_translated
 from storage.unit_of_work import units_of_work
 
 
 def open_zoo(settings: Settings) -> Zoo:
-    """The zoo on the database and the folder of its settings; both are made, or brought up to date.
+    """The zoo on the database and the folder of its settings; both are made where nothing is.
 
     Raises:
+        SettingsError: the database lets nobody in, or is not at the revision of this program.
         BusyError: the database cannot be reached, or is held by somebody else.
         StorageFullError: there is no room.
         StorageError: the home folder cannot be made or used.
@@ -27,7 +27,8 @@ def open_zoo(settings: Settings) -> Zoo:
     with disk_translated(f"the folder {settings.home}"):
         settings.home.mkdir(parents=True, exist_ok=True)
     engine = open_engine(settings.database_url)
-    upgrade(engine)
+    check_reachable(engine)
+    prepare(engine)
     blobs = FolderBlobs(settings.home / "blobs")
     return Zoo.wire(
         begin=units_of_work(engine),
@@ -40,13 +41,10 @@ def open_zoo(settings: Settings) -> Zoo:
 
 
 def readiness(engine: Engine, blobs: BlobStore) -> Callable[[], None]:
-    """A check that raises ZooError while the database is not at its revision or no blob can be written."""
-    wanted = newest_revision()
+    """A check that raises ZooError while the database is older than this program or no blob can be written."""
 
     def check_ready() -> None:
-        found = revision_of(engine)
-        if found != wanted:
-            raise BusyError(f"the database is at revision {found}, this program needs {wanted}; restart it to upgrade")
+        check_served(engine)
         with blobs.writer() as writer:
             writer.write(b"ready?")
 

@@ -11,7 +11,7 @@ from api.inputs import TheZoo, module_name
 from api.pages.errors import PageRoute
 from api.pages.rendering import page
 from api.pages.views import ModuleView, catalogue_view, module_card
-from registry.errors import InvalidInputError
+from registry.errors import InvalidInputError, NotFoundError
 from registry.manifest import Role
 from registry.modules import ModuleService
 from registry.names import LATEST, ModuleRef, Selector
@@ -69,10 +69,12 @@ def show_module(request: Request, zoo: TheZoo, namespace: str, name: str, versio
 
 def _version(modules: ModuleService, overview: ModuleOverview, ref: ModuleRef) -> PublishedModule:
     """The version that is asked for; where all are hidden from searches, the latest is the newest of them."""
-    hidden = all(version.yanked is not None for version in overview.versions)
-    if ref.selector.alias == LATEST and hidden:
-        ref = ModuleRef(ref.name, Selector(version=overview.versions[0].version))
-    return modules.get(ref)
+    try:
+        return modules.get(ref)
+    except NotFoundError:
+        if ref.selector.alias != LATEST:
+            raise
+        return modules.get(ModuleRef(ref.name, Selector(version=overview.versions[0].version)))
 
 
 def _role(text: str) -> Role | None:

@@ -18,6 +18,8 @@ from api.inputs import (
     JSON,
     LONGEST_PAGE,
     PAGE,
+    Cursor,
+    Limit,
     Services,
     TheIdentity,
     TheModule,
@@ -88,9 +90,9 @@ def search_modules(zoo: TheZoo, search: Annotated[SearchParameters, Query()]) ->
     operation_id="show_module",
     responses=refusals(InvalidNameError, NotFoundError),
 )
-def show_module(module: TheModule, zoo: TheZoo) -> Response:
-    """A module with its versions, newest first, and its aliases."""
-    return answer(zoo.modules.overview(module))
+def show_module(module: TheModule, zoo: TheZoo, limit: Limit = LONGEST_PAGE, cursor: Cursor = None) -> Response:
+    """A module with its versions, newest first, and its aliases; of many versions a page at a time."""
+    return answer(zoo.modules.overview(module, limit=limit, cursor=cursor))
 
 
 @router.post(
@@ -165,7 +167,7 @@ def _hidden_versions_named(zoo: Zoo, ref: ModuleRef) -> Iterator[None]:
     except NotFoundError as error:
         if ref.selector.alias != LATEST:
             raise
-        newest = zoo.modules.overview(ref.name).versions[0]
+        newest = zoo.modules.overview(ref.name, limit=1).versions[0]
         raise NotFoundError(
             f"every version of {ref.name} is yanked, so there is no {LATEST} one; {ref.name}@{newest.version} can "
             f"still be fetched by its number (yanked because: {newest.yanked})"

@@ -85,8 +85,9 @@ def _facts(shown: Shown) -> list[tuple[str, str]]:
 def _relations(shown: Shown) -> list[tuple[str, str]]:
     """What the version has to do with others."""
     overview, lineage = shown.overview, shown.lineage
+    older = " and older ones" if overview.next_cursor else ""
     return [
-        ("versions", ", ".join(str(version.version) for version in overview.versions)),
+        ("versions", ", ".join(str(version.version) for version in overview.versions) + older),
         ("aliases", ", ".join(f"{word} -> {version}" for word, version in overview.aliases.items())),
         ("stands on", ", ".join(lineage.below)),
         ("under it", ", ".join(lineage.above)),

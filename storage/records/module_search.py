@@ -3,13 +3,24 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from typing import get_args
 
-from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy import ColumnElement, Row, Select, func, select, union
 from sqlalchemy.orm import InstrumentedAttribute
 
 from registry.access import Sight
+from registry.architectures.contracts import TensorType
 from registry.errors import Fault, InvalidInputError
-from registry.records import Facet, ModuleSearch, Page, PublishedModule, Verification, VerificationState
+from registry.names import Digest, ModuleName
+from registry.records import (
+    Facet,
+    ModuleSearch,
+    Page,
+    PublishedModule,
+    Verification,
+    VerificationState,
+    VersionSummary,
+)
 from storage.cursors import Column, Key, beyond, read_cursor, write_cursor
 from storage.records.sight import in_sight
 from storage.tables import ModuleRow, VerificationRow, VersionRow, WordRow
@@ -17,8 +28,13 @@ from storage.transaction import Transaction
 
 TAG, CLASS = "tag", "class"
 LONGEST_WORDS = 1000
+TRIGRAM = 3
+DTYPES = get_args(TensorType.model_fields["dtype"].annotation)
 _SHAPE = re.compile(r"[0-9]+(,[0-9]+)*")
 _TYPE = re.compile(r"([a-z0-9]*)\[([0-9,]+)\]")
+
+SHOWN = (VersionRow.version == ModuleRow.newest, ~VersionRow.superseded)
+"""Whether searches show a version: the first decides, the second follows from it and chooses the small indexes."""
 
 Read = tuple[str, str | None, str]
 Found = tuple[str, str | None, str, str, str, datetime, int]
@@ -67,9 +83,26 @@ class ModuleFinder:
             "gives": self._count(VersionRow.gives, conditions),
         }
 
+    def summaries(self, name: ModuleName, *, limit: int, cursor: str | None) -> Page[VersionSummary]:
+        """A line on each version of a module, newest first. Raises InvalidInputError for a bad cursor."""
+        wanted = select(VersionRow.version, VersionRow.digest, VersionRow.published_at, VersionRow.yanked, FOUND_OUT)
+        wanted = wanted.select_from(VersionRow).join(ModuleRow, ModuleRow.id == VersionRow.module_id)
+        wanted = wanted.outerjoin(VerificationRow, VerificationRow.digest == VersionRow.digest).where(
+            in_sight(ModuleRow.namespace, self._sight), *named(name)
+        )
+        if cursor is not None:
+            before = read_cursor(cursor, "versions", [int])
+            wanted = wanted.where(beyond([VersionRow.version], before, descending=True))
+        rows = self._transaction.rows(wanted.order_by(VersionRow.version.desc()).limit(limit + 1))
+        more = write_cursor("versions", [rows[limit - 1][0]]) if len(rows) > limit else None
+        return Page(items=tuple(_summary(row) for row in rows[:limit]), next_cursor=more)
+
     def _conditions(self, query: ModuleSearch) -> list[ColumnElement[bool]]:
         """What must hold of a version and its module, sight included. Raises InvalidInputError."""
-        return [in_sight(ModuleRow.namespace, self._sight), *_conditions(query)]
+        conditions = [in_sight(ModuleRow.namespace, self._sight), *_conditions(query)]
+        if self._transaction.has_trigrams and len(query.q or "") >= TRIGRAM:
+            conditions.append(_has_trigrams(query.q or ""))
+        return conditions
 
     def _count(
         self, column: InstrumentedAttribute[str], conditions: Sequence[ColumnElement[bool]]
@@ -102,6 +135,11 @@ def read_module(row: Row[*Read]) -> PublishedModule:
     return _module(*row)
 
 
+def named(name: ModuleName) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Whether a module has this name."""
+    return ModuleRow.namespace == name.namespace, ModuleRow.name == name.name
+
+
 def searchable(text: str) -> str:
     """Text as it is compared without regard to case; PostgreSQL keeps no zero bytes."""
     return text.casefold().replace("\0", "")
@@ -110,6 +148,17 @@ def searchable(text: str) -> str:
 def _module(record: str, yanked: str | None, found_out: str) -> PublishedModule:
     module = PublishedModule.model_validate_json(record)
     return module.model_copy(update={"yanked": yanked, "verification": Verification.model_validate_json(found_out)})
+
+
+def _summary(row: Row[int, str, datetime, str | None, str]) -> VersionSummary:
+    version, digest, published_at, yanked, found_out = row
+    return VersionSummary(
+        version=version,
+        digest=Digest(digest),
+        published_at=published_at,
+        yanked=yanked,
+        verification=Verification.model_validate_json(found_out),
+    )
 
 
 def _found() -> Select[*Found]:
@@ -133,8 +182,8 @@ def _cursor_after(row: Row[*Found], sort: str, *, by_name: bool) -> str:
 
 
 def _conditions(query: ModuleSearch) -> list[ColumnElement[bool]]:
-    """What must hold of a version and its module. Raises InvalidInputError."""
-    conditions = [VersionRow.version == ModuleRow.newest]
+    """What must hold of a version and its module on every database. Raises InvalidInputError."""
+    conditions = [*SHOWN]
     if query.role is not None:
         conditions.append(VersionRow.role == query.role)
     if query.namespace is not None:
@@ -142,7 +191,7 @@ def _conditions(query: ModuleSearch) -> list[ColumnElement[bool]]:
     if query.tag is not None:
         conditions.append(_has_word(TAG, query.tag))
     if query.task is not None:
-        conditions.append((VersionRow.data == query.task) | _has_word(CLASS, query.task))
+        conditions.append(_is_trained_on(query.task))
     if query.takes is not None:
         conditions.append(_has_type(VersionRow.takes, query.takes, "takes"))
     if query.gives is not None:
@@ -157,12 +206,24 @@ def _conditions(query: ModuleSearch) -> list[ColumnElement[bool]]:
 def _is_verified() -> ColumnElement[bool]:
     """Whether a worker has built and run a version with success."""
     verified = select(VerificationRow.digest).where(VerificationRow.state == VerificationState.VERIFIED)
-    return VersionRow.digest.in_(verified)
+    return verified.where(VerificationRow.digest == VersionRow.digest).correlate(VersionRow).exists()
+
+
+def _is_trained_on(task: str) -> ColumnElement[bool]:
+    """Whether a version was trained on this data, or to tell this class from others. Only a digest can be data's."""
+    if not task.startswith("sha256:"):
+        return _has_word(CLASS, task)
+    of_data = select(VersionRow.id).where(VersionRow.data == task, ~VersionRow.superseded).correlate(None)
+    return VersionRow.id.in_(union(of_data, _with_word(CLASS, task)))
+
+
+def _with_word(kind: str, word: str) -> Select[int]:
+    return select(WordRow.version_id).where(WordRow.kind == kind, WordRow.word == word)
 
 
 def _has_word(kind: str, word: str) -> ColumnElement[bool]:
     """Whether a version has a tag or a class, exactly."""
-    return VersionRow.id.in_(select(WordRow.version_id).where(WordRow.kind == kind, WordRow.word == word))
+    return VersionRow.id.in_(_with_word(kind, word))
 
 
 def _has_text(text: str) -> ColumnElement[bool]:
@@ -173,6 +234,11 @@ def _has_text(text: str) -> ColumnElement[bool]:
     return VersionRow.search_text.contains(searchable(text), autoescape=True)
 
 
+def _has_trigrams(text: str) -> ColumnElement[bool]:
+    """Whether they hold every three letters of a text, in any order: what an index of PostgreSQL can tell."""
+    return func.zoo_trigrams(VersionRow.search_text).op("@>", is_comparison=True)(func.zoo_trigrams(searchable(text)))
+
+
 def _has_type(column: InstrumentedAttribute[str], text: str, field: str) -> ColumnElement[bool]:
     """Whether a tensor type is ``3,32,32`` or ``float32[3,32,32]``. Raises InvalidInputError for other text."""
     compact = text.replace(" ", "")
@@ -181,4 +247,4 @@ def _has_type(column: InstrumentedAttribute[str], text: str, field: str) -> Colu
     if not _SHAPE.fullmatch(shape):
         detail = f"{field} {text[:100]!r} is not a shape; write it as 3,32,32 or float32[3,32,32]"
         raise InvalidInputError(detail, faults=[Fault(f"/{field}", detail)])
-    return column == f"{dtype}[{shape}]" if dtype else column.endswith(f"[{shape}]", autoescape=True)
+    return column == f"{dtype}[{shape}]" if dtype else column.in_([f"{each}[{shape}]" for each in DTYPES])

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import chain
 
-from sqlalchemy import ColumnElement, Row, Select, case, delete, select, update
+from sqlalchemy import Row, Select, case, delete, select, update
 
 from registry.access import Sight
 from registry.errors import NotFoundError
@@ -18,8 +18,19 @@ from registry.records import (
     PublishedModule,
     Shortlist,
     SteppingStone,
+    VersionSummary,
 )
-from storage.records.module_search import CLASS, TAG, ModuleFinder, Read, every_version, read_module, searchable
+from storage.records.module_search import (
+    CLASS,
+    SHOWN,
+    TAG,
+    ModuleFinder,
+    Read,
+    every_version,
+    named,
+    read_module,
+    searchable,
+)
 from storage.records.shortlist import ShortlistFinder
 from storage.records.sight import in_sight
 from storage.records.verification import forget_orphan
@@ -68,7 +79,7 @@ class SqlModuleRecords:
 
     def find(self, name: ModuleName, selector: Selector) -> PublishedModule | None:
         """One version by number, digest or alias; `latest` is the newest that is not yanked."""
-        row = self._transaction.first(_selected(selector, self._sight).where(*_named(name)))
+        row = self._transaction.first(_selected(selector, self._sight).where(*named(name)))
         return None if row is None else read_module(row)
 
     def by_digest(self, digest: Digest) -> tuple[PublishedModule, ...]:
@@ -77,7 +88,11 @@ class SqlModuleRecords:
 
     def versions(self, name: ModuleName) -> tuple[PublishedModule, ...]:
         """All versions, newest first."""
-        return self._read(every_version(self._sight).where(*_named(name)).order_by(VersionRow.version.desc()))
+        return self._read(every_version(self._sight).where(*named(name)).order_by(VersionRow.version.desc()))
+
+    def summaries(self, name: ModuleName, *, limit: int, cursor: str | None) -> Page[VersionSummary]:
+        """A line on each version, newest first, a page at a time. Raises InvalidInputError for a bad cursor."""
+        return self._finder.summaries(name, limit=limit, cursor=cursor)
 
     def search(self, query: ModuleSearch, *, limit: int, cursor: str | None) -> Page[PublishedModule]:
         """The newest version, not yanked, of each module that fits. Raises InvalidInputError for a bad cursor."""
@@ -89,7 +104,7 @@ class SqlModuleRecords:
 
     def newest(self, roles: Sequence[str]) -> tuple[PublishedModule, ...]:
         """The newest version, not yanked, of every module with one of these roles, by name."""
-        newest = every_version(self._sight).where(VersionRow.version == ModuleRow.newest, VersionRow.role.in_(roles))
+        newest = every_version(self._sight).where(*SHOWN, VersionRow.role.in_(roles))
         return self._read(newest.order_by(ModuleRow.namespace, ModuleRow.name))
 
     def shortlist(self, roles: Sequence[str], *, limit: int, newcomers: int) -> Shortlist:
@@ -173,7 +188,7 @@ class SqlModuleRecords:
         moves = select(AliasMoveRow.revision, AliasMoveRow.version, AliasMoveRow.moved_at)
         moves = moves.join(ModuleRow, ModuleRow.id == AliasMoveRow.module_id)
         moves = moves.where(
-            in_sight(ModuleRow.namespace, self._sight), *_named(name), AliasMoveRow.alias == alias
+            in_sight(ModuleRow.namespace, self._sight), *named(name), AliasMoveRow.alias == alias
         ).order_by(AliasMoveRow.revision)
         return tuple(
             AliasMove(revision=revision, version=version, moved_at=moved_at)
@@ -201,7 +216,7 @@ class SqlModuleRecords:
 
     def _held(self, name: ModuleName, version: int) -> int:
         """Row of a module that has this version, locked. Raises NotFoundError."""
-        module = select(ModuleRow.id).where(*_named(name)).with_for_update()
+        module = select(ModuleRow.id).where(*named(name)).with_for_update()
         for (module_id,) in self._transaction.changed(module):
             wanted = select(VersionRow.id).where(VersionRow.module_id == module_id, VersionRow.version == version)
             if self._transaction.first(wanted):
@@ -212,9 +227,13 @@ class SqlModuleRecords:
         """Find again which version searches show."""
         shown = select(VersionRow.version).where(VersionRow.module_id == module_id, VersionRow.yanked.is_(None))
         newest = shown.order_by(VersionRow.version.desc()).limit(1)
-        self._transaction.change(
-            update(ModuleRow).where(ModuleRow.id == module_id).values(newest=newest.scalar_subquery())
-        )
+        found = update(ModuleRow).where(ModuleRow.id == module_id).values(newest=newest.scalar_subquery())
+        (version,) = self._transaction.changed(found.returning(ModuleRow.newest))[0]
+        of_module = update(VersionRow).where(VersionRow.module_id == module_id)
+        others = of_module.where(~VersionRow.superseded, VersionRow.version.is_distinct_from(version))
+        self._transaction.change(others.values(superseded=True))
+        again = of_module.where(VersionRow.superseded, VersionRow.version == version)
+        self._transaction.change(again.values(superseded=False))
 
     def _add_words(self, version_id: int, module: PublishedModule) -> None:
         """Record what a version is found by, each word once."""
@@ -242,10 +261,6 @@ class SqlModuleRecords:
         return bool(self._transaction.changed(moved.returning(AliasRow.revision)))
 
 
-def _named(name: ModuleName) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return ModuleRow.namespace == name.namespace, ModuleRow.name == name.name
-
-
 def _selected(selector: Selector, sight: Sight) -> Select[*Read]:
     """The version that a selector means, of any module."""
     if selector.version is not None:
@@ -253,7 +268,7 @@ def _selected(selector: Selector, sight: Sight) -> Select[*Read]:
     if selector.digest is not None:
         return every_version(sight).where(VersionRow.digest == selector.digest)
     if selector.alias == LATEST:
-        return every_version(sight).where(VersionRow.version == ModuleRow.newest)
+        return every_version(sight).where(*SHOWN)
     pointing = (AliasRow.module_id == VersionRow.module_id) & (AliasRow.version == VersionRow.version)
     return every_version(sight).join(AliasRow, pointing).where(AliasRow.alias == selector.alias)
 
@@ -263,7 +278,7 @@ def _aliases(name: ModuleName, sight: Sight) -> Select[str, int, str, int]:
     pointed = (AliasRow.module_id == VersionRow.module_id) & (AliasRow.version == VersionRow.version)
     aliases = select(AliasRow.alias, AliasRow.version, VersionRow.digest, AliasRow.revision)
     modules = aliases.join(VersionRow, pointed).join(ModuleRow, ModuleRow.id == AliasRow.module_id)
-    return modules.where(in_sight(ModuleRow.namespace, sight), *_named(name))
+    return modules.where(in_sight(ModuleRow.namespace, sight), *named(name))
 
 
 def _alias(row: Row[str, int, str, int]) -> Alias:

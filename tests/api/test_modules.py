@@ -172,3 +172,16 @@ def test_an_overview_has_versions_and_aliases(http: httpx.Client) -> None:
     overview = http.get("/modules/ada/overview").json()
     assert [each["version"] for each in overview["versions"]] == [2, 1]
     assert overview["aliases"] == {"stable": 1}
+
+
+def test_an_overview_of_many_versions_comes_a_page_at_a_time(http: httpx.Client) -> None:
+    for seed in range(3):
+        publish(http, "ada/paged", linear_module(40 + seed))
+    first = http.get("/modules/ada/paged", params={"limit": 2}).json()
+    assert [each["version"] for each in first["versions"]] == [3, 2]
+    rest = http.get("/modules/ada/paged", params={"limit": 2, "cursor": first["next_cursor"]}).json()
+    assert [each["version"] for each in rest["versions"]] == [1]
+    assert rest["next_cursor"] is None
+    assert http.get("/modules/ada/paged", params={"limit": 201}).status_code == 422
+    assert http.get("/modules/ada/paged", params={"cursor": "nonsense"}).json()["errors"][0]["code"] == "bad_cursor"
+    assert http.get("/modules/ada/never", params={"cursor": first["next_cursor"]}).status_code == 404

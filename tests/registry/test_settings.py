@@ -36,3 +36,31 @@ def test_beyond_loopback_a_token_is_needed(host: str) -> None:
 
 def test_a_token_is_not_shown() -> None:
     assert "secret" not in repr(Settings(token="secret"))
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_addresses_of_postgresql_are_taken_as_people_write_them(scheme: str) -> None:
+    settings = Settings(database=f"{scheme}://ada:geheim@host:5432/zoo?sslmode=require")
+    assert settings.database_url == "postgresql+psycopg://ada:geheim@host:5432/zoo?sslmode=require"
+    assert "geheim" not in repr(settings)
+
+
+def test_without_an_address_records_are_in_a_file_of_the_home() -> None:
+    for none in (None, ""):
+        assert Settings(home="/zoo", database=none).database_url == "sqlite:////zoo/zoo.sqlite3"
+
+
+@pytest.mark.parametrize("scheme", ["mysql", "postgresql+psycopg2"])
+def test_a_database_of_another_kind_is_refused_by_its_name_alone(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_DATABASE", f"{scheme}://ada:geheim@host/zoo")
+    with pytest.raises(SettingsError) as refusal:
+        Settings.load()
+    assert f"ZOO_DATABASE begins with '{scheme}'" in str(refusal.value)
+    assert "geheim" not in str(refusal.value)
+
+
+def test_what_is_no_address_of_a_database_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_DATABASE", "ada:geheim@host/zoo")
+    with pytest.raises(SettingsError, match="ZOO_DATABASE is no address such as") as refusal:
+        Settings.load()
+    assert "geheim" not in str(refusal.value)

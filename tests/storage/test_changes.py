@@ -1,7 +1,7 @@
-"""Changes in SQLite."""
+"""Changes in SQL."""
 
 from tests.storage.contracts.nouns import ChangeRecordsContract
 
 
-class TestSqliteChanges(ChangeRecordsContract):
+class TestSqlChanges(ChangeRecordsContract):
     pass

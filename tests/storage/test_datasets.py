@@ -1,7 +1,7 @@
-"""Datasets in SQLite."""
+"""Datasets in SQL."""
 
 from tests.storage.contracts.nouns import DatasetRecordsContract
 
 
-class TestSqliteDatasets(DatasetRecordsContract):
+class TestSqlDatasets(DatasetRecordsContract):
     pass

@@ -1,4 +1,4 @@
-"""The queue of work in SQLite."""
+"""The queue of work in SQL."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -7,9 +7,10 @@ from sqlalchemy import text
 
 from tests.builders import NOW, later
 from tests.storage.contracts.jobs import JobRecordsContract, claim, submit
+from tests.storage.kinds import ONLY_SQLITE
 
 
-class TestSqliteJobs(JobRecordsContract):
+class TestSqlJobs(JobRecordsContract):
     pass
 
 
@@ -36,6 +37,7 @@ def test_asking_in_vain_takes_no_lock(begin):
             assert work.jobs.claim(["predict"], worker="w", at=NOW, lease_expires_at=later(30)) is None
 
 
+@ONLY_SQLITE
 def test_a_claim_does_not_read_the_jobs_that_have_ended(engine, begin):
     submit(begin)
     plan = text(

@@ -2,27 +2,43 @@
 
 import multiprocessing
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
+from registry.errors import BusyError, InvalidInputError, SettingsError
+from registry.names import ModuleName
+from registry.records import ModuleSearch
 from registry.work import VerifyWork
 from storage.engine import open_engine
-from storage.migrations import _config, newest_revision, revision_of, upgrade
+from storage.migrations import (
+    BASE,
+    _config,
+    check_served,
+    downgrade,
+    newest_revision,
+    prepare,
+    revision_of,
+    revisions,
+    upgrade,
+)
 from storage.tables import Table
 from storage.unit_of_work import units_of_work
-from tests.builders import digest_of
+from tests.builders import digest_of, published_module
+from tests.storage.kinds import SQLITE
+
+pytestmark = pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
+"""SQLite has no index of trigrams, and Alembic says that it cannot look for it there."""
 
 
 def test_the_migrated_tables_are_those_of_the_records(engine):
-    with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        assert compare_metadata(context, Table.metadata) == []
+    assert differences(engine) == []
 
 
-def test_the_migrated_constraints_are_those_of_the_records(engine, tmp_path):
-    direct = open_engine(f"sqlite:///{tmp_path / 'direct.sqlite3'}")
+def test_the_migrated_constraints_are_those_of_the_records(engine, other_database):
+    direct = open_engine(other_database)
     Table.metadata.create_all(direct)
     for table in Table.metadata.sorted_tables:
         assert constraints(engine, table.name) == constraints(direct, table.name)
@@ -40,9 +56,84 @@ def test_an_empty_database_has_no_revision(database):
     engine.dispose()
 
 
-def test_what_was_upgraded_can_be_taken_back(engine):
-    move(engine, command.downgrade, "base")
-    assert inspect(engine).get_table_names() == ["alembic_version"]
+@pytest.mark.parametrize("revision", [BASE, *revisions()[:-1]])
+def test_every_revision_can_be_gone_back_to_and_forward_from(database, other_database, revision):
+    engine, straight = open_engine(database), open_engine(other_database)
+    upgrade(engine)
+    downgrade(engine, revision)
+    move(straight, command.upgrade, revision)
+    assert schema(engine) == schema(straight)
+    assert revision_of(engine) == (None if revision == BASE else revision)
+    upgrade(engine)
+    upgrade(straight)
+    assert schema(engine) == schema(straight)
+    assert differences(engine) == []
+    engine.dispose()
+    straight.dispose()
+
+
+def differences(engine):
+    """What Alembic would change to make the tables those of the records."""
+    options = {"compare_type": True, "compare_server_default": True}
+    with engine.connect() as connection:
+        return compare_metadata(MigrationContext.configure(connection, opts=options), Table.metadata)
+
+
+def schema(engine):
+    """Everything that a migration makes or changes."""
+    tables = sorted(set(inspect(engine).get_table_names()) - {"alembic_version"})
+    return {table: constraints(engine, table) for table in tables}
+
+
+def test_a_revision_that_is_not_there_cannot_be_gone_back_to(engine):
+    with pytest.raises(InvalidInputError, match="there is no revision '0000'; choose one of base, 0001"):
+        downgrade(engine, "0000")
+    downgrade(engine, "0002")
+    with pytest.raises(InvalidInputError, match="at revision 0002, which is before 0003"):
+        downgrade(engine, "0003")
+
+
+def test_a_revision_of_a_newer_program_is_left_alone(engine):
+    mark(engine, "9001")
+    for attempt in (upgrade, prepare, lambda engine: downgrade(engine, "0001")):
+        with pytest.raises(SettingsError, match="revision 9001, which this program does not know"):
+            attempt(engine)
+    assert revision_of(engine) == "9001"
+
+
+def test_a_service_that_runs_already_goes_on_while_the_tables_are_brought_further(engine):
+    check_served(engine)
+    mark(engine, "9001")
+    check_served(engine)
+    for strange in ("0001", "older"):
+        mark(engine, strange)
+        with pytest.raises(BusyError, match=f"at revision {strange}, .* run `python -m storage upgrade`"):
+            check_served(engine)
+
+
+def test_an_empty_database_gets_its_tables_when_a_service_starts(database):
+    engine = open_engine(database)
+    prepare(engine)
+    assert revision_of(engine) == newest_revision()
+    engine.dispose()
+
+
+def test_a_start_brings_a_file_up_to_date_but_not_a_server_that_others_may_use(kind, engine):
+    older = revisions()[-2]
+    downgrade(engine, older)
+    if kind == SQLITE:
+        prepare(engine)
+        assert revision_of(engine) == newest_revision()
+        return
+    with pytest.raises(SettingsError, match=f"at revision {older}, .* run `python -m storage upgrade`, then start"):
+        prepare(engine)
+    assert revision_of(engine) == older
+
+
+def mark(engine, revision):
+    """Say that a database is at a revision."""
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
 
 
 def test_processes_that_start_at_once_upgrade_once(database):
@@ -69,9 +160,15 @@ def constraints(engine, table):
         inspector.get_pk_constraint(table),
         sorted(map(str, inspector.get_foreign_keys(table))),
         sorted(map(str, inspector.get_unique_constraints(table))),
-        sorted(map(str, inspector.get_indexes(table))),
+        sorted(map(told, inspector.get_indexes(table))),
         [(column["name"], column["nullable"]) for column in inspector.get_columns(table)],
     )
+
+
+def told(index):
+    """An index as text, its condition too."""
+    options = {name: str(value) for name, value in index.get("dialect_options", {}).items()}
+    return str({**index, "dialect_options": options})
 
 
 def test_what_was_published_before_there_were_verdicts_is_looked_at(database):
@@ -96,6 +193,26 @@ def test_what_was_published_before_there_were_verdicts_is_looked_at(database):
     engine.dispose()
 
 
+def test_versions_that_were_there_before_are_marked_where_others_are_found(database):
+    engine = open_engine(database)
+    upgrade(engine)
+    begin = units_of_work(engine)
+    for name, version in [("ada/digits", 1), ("ada/digits", 2), ("ada/digits", 3), ("ada/cards", 1)]:
+        with begin() as work:
+            work.modules.add(published_module(name, version))
+    with begin() as work:
+        work.modules.set_yanked(ModuleName("ada", "digits"), 3, "wrong")
+    downgrade(engine, "0006")
+    upgrade(engine)
+    with engine.connect() as connection:
+        shown = connection.execute(text("SELECT version FROM versions WHERE NOT superseded ORDER BY version")).all()
+    assert shown == [(1,), (2,)]
+    with begin() as work:
+        found = work.modules.search(ModuleSearch(), limit=9, cursor=None).items
+    assert sorted(module.ref for module in found) == ["ada/cards@1", "ada/digits@2"]
+    engine.dispose()
+
+
 OLD_VERSION = {
     **dict.fromkeys(("role", "takes", "gives", "search_text", "record"), "x"),
     "module_id": 1,
@@ -105,7 +222,5 @@ OLD_VERSION = {
 
 def move(engine, how, revision):
     """Bring a database to a revision."""
-    config = _config()
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        how(config, revision)
+        how(_config(connection), revision)

@@ -1,16 +1,16 @@
-"""Modules in SQLite."""
+"""Modules in SQL."""
 
 from tests.storage.contracts.modules import AliasRecordsContract, ModuleRecordsContract
 from tests.storage.contracts.search import ModuleSearchContract
 
 
-class TestSqliteModules(ModuleRecordsContract):
+class TestSqlModules(ModuleRecordsContract):
     pass
 
 
-class TestSqliteAliases(AliasRecordsContract):
+class TestSqlAliases(AliasRecordsContract):
     pass
 
 
-class TestSqliteModuleSearch(ModuleSearchContract):
+class TestSqlModuleSearch(ModuleSearchContract):
     pass

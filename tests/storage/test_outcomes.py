@@ -1,14 +1,16 @@
-"""Outcomes in SQLite."""
+"""Outcomes in SQL."""
 
 from sqlalchemy import text
 
 from tests.storage.contracts.outcomes import OutcomeRecordsContract
+from tests.storage.kinds import ONLY_SQLITE
 
 
-class TestSqliteOutcomes(OutcomeRecordsContract):
+class TestSqlOutcomes(OutcomeRecordsContract):
     pass
 
 
+@ONLY_SQLITE
 def test_the_outcomes_of_a_query_are_found_by_their_key(engine):
     plan = text("EXPLAIN QUERY PLAN SELECT record FROM outcomes WHERE query_id = 'x' ORDER BY module, metric, how")
     with engine.connect() as connection:

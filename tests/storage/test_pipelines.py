@@ -1,7 +1,7 @@
-"""Pipelines in SQLite."""
+"""Pipelines in SQL."""
 
 from tests.storage.contracts.nouns import PipelineRecordsContract
 
 
-class TestSqlitePipelines(PipelineRecordsContract):
+class TestSqlPipelines(PipelineRecordsContract):
     pass

@@ -1,14 +1,16 @@
-"""Queries in SQLite."""
+"""Queries in SQL."""
 
 from sqlalchemy import text
 
 from tests.storage.contracts.nouns import QueryRecordsContract
+from tests.storage.kinds import ONLY_SQLITE
 
 
-class TestSqliteQueries(QueryRecordsContract):
+class TestSqlQueries(QueryRecordsContract):
     pass
 
 
+@ONLY_SQLITE
 def test_the_running_queries_are_found_without_reading_the_answered_ones(engine):
     plan = text("EXPLAIN QUERY PLAN SELECT record FROM queries WHERE status = 'running' ORDER BY created_at, id")
     with engine.connect() as connection:

@@ -1,7 +1,7 @@
-"""The shortlist in SQLite."""
+"""The shortlist in SQL."""
 
 from tests.storage.contracts.shortlist import ShortlistContract
 
 
-class TestSqliteShortlist(ShortlistContract):
+class TestSqlShortlist(ShortlistContract):
     pass

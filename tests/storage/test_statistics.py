@@ -1,7 +1,7 @@
-"""Statistics in SQLite."""
+"""Statistics in SQL."""
 
 from tests.storage.contracts.nouns import StatisticsRecordsContract
 
 
-class TestSqliteStatistics(StatisticsRecordsContract):
+class TestSqlStatistics(StatisticsRecordsContract):
     pass

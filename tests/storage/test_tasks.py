@@ -1,7 +1,7 @@
-"""Tasks in SQLite."""
+"""Tasks in SQL."""
 
 from tests.storage.contracts.nouns import TaskRecordsContract
 
 
-class TestSqliteTasks(TaskRecordsContract):
+class TestSqlTasks(TaskRecordsContract):
     pass

@@ -17,14 +17,24 @@ from storage.engine import open_engine
 from storage.unit_of_work import units_of_work
 from tests.builders import NOW, digest_of, published_module
 from tests.storage.contracts.units import UnitOfWorkContract
+from tests.storage.kinds import ONLY_POSTGRES, ONLY_SQLITE
 
 NAME = ModuleName("ada", "digits")
 
 
-class TestSqliteUnitOfWork(UnitOfWorkContract):
+class TestSqlUnitOfWork(UnitOfWorkContract):
     pass
 
 
+@ONLY_POSTGRES
+def test_those_who_share_do_not_wait_for_one_another(begin):
+    with begin() as one, begin() as other:
+        one.hold_shared()
+        other.hold_shared()
+        publish_within(one, 1)
+
+
+@ONLY_SQLITE
 def test_while_one_holds_nobody_else_writes(database, begin):
     impatient = open_engine(database)
     event.listen(impatient, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=10"))
@@ -39,6 +49,7 @@ def test_while_one_holds_nobody_else_writes(database, begin):
     ("pragma", "value"),
     [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 30_000)],
 )
+@ONLY_SQLITE
 def test_sqlite_is_told_to_keep_its_promises(engine, pragma, value):
     with engine.connect() as connection:
         assert connection.execute(text(f"PRAGMA {pragma}")).scalar() == value
@@ -119,6 +130,7 @@ def test_a_process_killed_within_a_transaction_leaves_nothing(database, begin):
     assert publish(begin, "after", 1) == [1]
 
 
+@ONLY_SQLITE
 def test_a_full_database_is_told_and_keeps_what_it_had(engine, begin):
     publish(begin, "before", 1)
     engine.dispose()
@@ -133,6 +145,7 @@ def test_a_full_database_is_told_and_keeps_what_it_had(engine, begin):
         assert len(work.modules.versions(NAME)) == 1
 
 
+@ONLY_SQLITE
 def test_a_locked_database_is_busy_not_broken(database, begin):
     impatient = open_engine(database)
     event.listen(impatient, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=10"))
@@ -151,6 +164,7 @@ def test_a_conflict_can_be_met_within_a_unit_and_undoes_it_all(begin):
         assert work.changes.serial() == 1
 
 
+@ONLY_SQLITE
 def test_connections_are_closed_when_their_engine_goes(database):
     engine = open_engine(database)
     engine.connect().close()

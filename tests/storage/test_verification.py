@@ -1,7 +1,7 @@
-"""Verdicts on modules in SQLite."""
+"""Verdicts on modules in SQL."""
 
 from tests.storage.contracts.verification import VerificationRecordsContract
 
 
-class TestSqliteVerification(VerificationRecordsContract):
+class TestSqlVerification(VerificationRecordsContract):
     pass

@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry.errors import ConflictError, NotFoundError
+from registry.errors import ConflictError, InvalidInputError, NotFoundError
 from registry.manifest import Role
 from registry.names import ModuleName, Selector
 from registry.records import Alias
@@ -90,6 +90,25 @@ class ModuleRecordsContract:
         add(begin, *(published_module(version=version) for version in (1, 2, 3)))
         with begin() as work:
             assert [module.version for module in work.modules.versions(NAME)] == [3, 2, 1]
+
+    def test_lines_on_versions_come_a_page_at_a_time_newest_first(self, begin):
+        add(begin, *(published_module(version=version) for version in (1, 2, 3)), published_module("eve/copy"))
+        with begin() as work:
+            work.modules.set_yanked(NAME, 2, "wrong")
+            first = work.modules.summaries(NAME, limit=2, cursor=None)
+            rest = work.modules.summaries(NAME, limit=2, cursor=first.next_cursor)
+            module = work.modules.find(NAME, Selector(version=2))
+        assert [line.version for line in first.items] == [3, 2]
+        assert [line.version for line in rest.items] == [1]
+        assert rest.next_cursor is None
+        line = first.items[1]
+        assert (line.digest, line.published_at, line.yanked) == (module.digest, module.published_at, "wrong")
+        assert line.verification == module.verification
+
+    @pytest.mark.parametrize("cursor", ["", "?", "WyJuZXdlc3QiLDFd"])
+    def test_a_cursor_that_is_no_place_among_the_versions_is_refused(self, begin, cursor):
+        with begin() as work, pytest.raises(InvalidInputError, match="does not belong to this list"):
+            work.modules.summaries(NAME, limit=2, cursor=cursor)
 
     def test_latest_is_the_newest_that_is_not_yanked(self, begin):
         add(begin, published_module(version=1), published_module(version=2))

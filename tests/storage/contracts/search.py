@@ -38,6 +38,12 @@ class ModuleSearchContract:
             ({"q": "_"}, ["bob/top"]),
             ({"q": "\\"}, ["bob/top"]),
             ({"q": "STRASSE"}, ["ada/cats"]),
+            ({"q": "straße"}, ["ada/cats"]),
+            ({"q": "b\\ü"}, []),
+            ({"q": "b \\ ü"}, ["bob/top"]),
+            ({"q": "of cars "}, []),
+            ({"q": "sracsr"}, []),
+            ({"task": digest_of("nothing")}, []),
             ({"q": "ÜBER"}, ["bob/top"]),
             ({"q": ""}, ["ada/cats", "bob/cars", "bob/top"]),
             ({"q": "'; drop table modules; --"}, []),
@@ -58,6 +64,32 @@ class ModuleSearchContract:
             work.modules.set_yanked(ModuleName("ada", "digits"), 2, "wrong")
             assert versions_found(work, tag="old") == [1]
             assert versions_found(work, tag="new") == []
+
+    def test_what_is_shown_follows_yanks_and_deletes_up_and_down(self, begin):
+        add(begin, *(published_module(version=version, tags=("same",)) for version in (1, 2, 3)))
+        name = ModuleName("ada", "digits")
+        steps = [
+            (lambda modules: modules.set_yanked(name, 3, "wrong"), [2]),
+            (lambda modules: modules.set_yanked(name, 1, "wrong"), [2]),
+            (lambda modules: modules.set_yanked(name, 2, "wrong"), []),
+            (lambda modules: modules.set_yanked(name, 1, None), [1]),
+            (lambda modules: modules.set_yanked(name, 3, None), [3]),
+            (lambda modules: modules.delete(name, 3), [1]),
+            (lambda modules: modules.add(published_module(version=4, tags=("same",))), [4]),
+        ]
+        for step, shown in steps:
+            with begin() as work:
+                step(work.modules)
+            with begin() as work:
+                assert versions_found(work, tag="same") == shown
+
+    def test_names_are_sorted_by_their_letters_alone(self, begin):
+        names = ["ada/a-b", "ada/a.b", "ada/a_b", "ada/ab", "ada/a1", "a-da/z", "ada-1/z"]
+        add(begin, *(published_module(name) for name in names))
+        with begin() as work:
+            page = work.modules.search(ModuleSearch(sort="name"), limit=50, cursor=None)
+        found = [(module.namespace, module.name) for module in page.items]
+        assert found == sorted(found)
 
     @pytest.mark.parametrize("sort", ["name", "-name", "published_at", "-published_at"])
     @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])

@@ -44,6 +44,37 @@ class UnitOfWorkContract:
             kept = work.statistics.of_module(MODULE)
         assert {one.key for one in kept} == {digest_of(count) for count in range(THREADS * TURNS)}
 
+    @pytest.mark.parametrize("ways", [("hold", "hold_shared"), ("hold_shared", "hold")])
+    def test_who_holds_alone_and_who_shares_wait_for_one_another(self, begin, ways):
+        order = []
+        first_holds = threading.Event()
+
+        def first():
+            with begin() as work:
+                getattr(work, ways[0])()
+                first_holds.set()
+                time.sleep(0.2)
+                order.append("first is done")
+
+        def second():
+            first_holds.wait(timeout=30)
+            with begin() as work:
+                getattr(work, ways[1])()
+                order.append("second holds")
+
+        with ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(first), pool.submit(second)]:
+                done.result()
+        assert order == ["first is done", "second holds"]
+
+    def test_who_holds_alone_may_share_too(self, begin):
+        with begin() as work:
+            work.hold()
+            work.hold_shared()
+            work.statistics.add(kept_statistics())
+        with begin() as work:
+            assert len(work.statistics.of_module(MODULE)) == 1
+
     def test_what_is_held_is_free_again_after_an_error(self, begin):
         with pytest.raises(RuntimeError, match="undone"), begin() as work:
             fail_after(work.hold, lambda: work.statistics.add(kept_statistics()))
