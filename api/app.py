@@ -24,12 +24,27 @@ from api.routes import (
     queries,
     tasks,
     transferability,
+    uploads,
 )
 from api.uploads import Desk
 from api.waiting import WaitingRoom
 from registry.zoo import Zoo
 
-ROUTES = (modules, aliases, blobs, pipelines, datasets, tasks, transferability, labels, queries, outcomes, jobs, health)
+ROUTES = (
+    modules,
+    aliases,
+    blobs,
+    uploads,
+    pipelines,
+    datasets,
+    tasks,
+    transferability,
+    labels,
+    queries,
+    outcomes,
+    jobs,
+    health,
+)
 DESCRIPTION = "Publish network modules, compose them, train them, and ask which of them serves your data."
 
 

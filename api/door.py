@@ -26,6 +26,8 @@ log = structlog.get_logger()
 REQUEST_ID = "zoo.request_id"
 BODY_LIMIT = "zoo.body_limit_bytes"
 HEAD = "zoo.head"
+SAID = "zoo.said"
+"""Headers that every answer to this request has, refusals included."""
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 RESULT_PATH = re.compile(r"/jobs/[0-9]+/finish")
 RESULT_LIMIT_FACTOR = 64
@@ -136,6 +138,7 @@ class _Answer:
             headers["X-Request-Id"] = self._exchange.request_id
             headers["X-Content-Type-Options"] = "nosniff"
             headers.setdefault("Referrer-Policy", "same-origin")
+            headers.update(self._exchange.scope.get(SAID, {}))
             message = {**message, "headers": headers.raw}
         elif self._exchange.head:
             if self._closed:

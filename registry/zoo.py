@@ -19,6 +19,7 @@ from registry.sets import SetService
 from registry.settings import Settings
 from registry.statistics import StatisticsService
 from registry.tasks import TaskService
+from registry.uploads import UploadService
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Zoo:
     queries: QueryService
     outcomes: OutcomeService
     labels: LabelRelationService
+    uploads: UploadService
     check_ready: Callable[[], None]
     close: Callable[[], None]
 
@@ -74,6 +76,7 @@ class Zoo:
             queries=queries,
             labels=LabelRelationService(begin, tasks),
             outcomes=OutcomeService(begin, clock, queries),
+            uploads=UploadService(begin, blobs, clock, settings, keeper),
             check_ready=check_ready,
             close=close,
         )

@@ -20,6 +20,7 @@ from registry.ports import (
     UnitOfWork,
     VerificationRecords,
 )
+from registry.upload_records import UploadRecords
 from storage.records.changes import SqlChangeRecords
 from storage.records.datasets import SqlDatasetRecords
 from storage.records.jobs import SqlJobRecords
@@ -29,6 +30,7 @@ from storage.records.pipelines import SqlPipelineRecords
 from storage.records.queries import SqlQueryRecords
 from storage.records.statistics import SqlStatisticsRecords
 from storage.records.tasks import SqlTaskRecords
+from storage.records.uploads import SqlUploadRecords
 from storage.records.verification import SqlVerificationRecords
 from storage.transaction import Transaction
 from storage.translation import translated
@@ -53,6 +55,7 @@ class SqlUnitOfWork:
     statistics: StatisticsRecords
     queries: QueryRecords
     outcomes: OutcomeRecords
+    uploads: UploadRecords
     changes: ChangeRecords
 
     def __init__(self, session: Session) -> None:
@@ -67,6 +70,7 @@ class SqlUnitOfWork:
         self.statistics = SqlStatisticsRecords(transaction)
         self.queries = SqlQueryRecords(transaction)
         self.outcomes = SqlOutcomeRecords(transaction)
+        self.uploads = SqlUploadRecords(transaction)
         self.changes = SqlChangeRecords(transaction)
 
     def hold(self) -> None:
