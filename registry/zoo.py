@@ -11,6 +11,7 @@ from registry.joint_statistics import JointStatisticsService
 from registry.label_relations import LabelRelationService
 from registry.modules import ModuleService
 from registry.outcomes import OutcomeService
+from registry.parts import PartService
 from registry.pipelines import PipelineService
 from registry.ports import Begin, BlobStore, Clock
 from registry.queries import QueryService
@@ -40,6 +41,7 @@ class Zoo:
     outcomes: OutcomeService
     labels: LabelRelationService
     uploads: UploadService
+    parts: PartService
     check_ready: Callable[[], None]
     close: Callable[[], None]
 
@@ -77,6 +79,7 @@ class Zoo:
             labels=LabelRelationService(begin, tasks),
             outcomes=OutcomeService(begin, clock, queries),
             uploads=UploadService(begin, blobs, clock, settings, keeper),
+            parts=PartService(blobs),
             check_ready=check_ready,
             close=close,
         )
