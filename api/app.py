@@ -26,6 +26,7 @@ from api.routes import (
     tasks,
     tokens,
     transferability,
+    uploads,
 )
 from api.uploads import Desk
 from api.waiting import WaitingRoom
@@ -35,6 +36,7 @@ ROUTES = (
     modules,
     aliases,
     blobs,
+    uploads,
     pipelines,
     datasets,
     tasks,

@@ -59,7 +59,7 @@ class Content:
             **self.extra,
         }
         if self.digest is not None:
-            said["Repr-Digest"] = f"sha-256=:{base64.b64encode(_raw(self.digest)).decode()}:"
+            said["Repr-Digest"] = repr_digest(self.digest)
         return said
 
 
@@ -106,9 +106,10 @@ def _wanted_range(request: Request, content: Content) -> tuple[int, int] | None:
     return first, past
 
 
-def _raw(digest: Digest) -> bytes:
-    """The 32 bytes of a digest."""
-    return bytes.fromhex(digest.removeprefix("sha256:"))
+def repr_digest(digest: Digest) -> str:
+    """A digest as the header Repr-Digest has it (RFC 9530)."""
+    raw = bytes.fromhex(digest.removeprefix("sha256:"))
+    return f"sha-256=:{base64.b64encode(raw).decode()}:"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ REQUEST_ID = "zoo.request_id"
 BODY_LIMIT = "zoo.body_limit_bytes"
 HEAD = "zoo.head"
 IDENTITY = "zoo.identity"
+SAID = "zoo.said"
+"""Headers that every answer to this request has, refusals included."""
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 RESULT_PATH = re.compile(r"/jobs/[0-9]+/finish")
 RESULT_LIMIT_FACTOR = 64
@@ -181,6 +183,7 @@ class _Answer:
             headers.setdefault("Referrer-Policy", "same-origin")
             for name, value in self._exchange.headers.items():
                 headers.setdefault(name, value)
+            headers.update(self._exchange.scope.get(SAID, {}))
             message = {**message, "headers": headers.raw}
         elif self._exchange.head:
             if self._closed:

@@ -1,6 +1,6 @@
 """Bodies on their way into the blob store: streamed, hashed, counted; an unfinished one leaves nothing."""
 
-import hashlib
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import BinaryIO, TypeVar
 
 from anyio import CancelScope, to_thread
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from api.door import BODY_LIMIT, check_length
 from api.guests import Guests
@@ -19,6 +19,7 @@ from registry.records import BlobInfo
 from registry.zoo import Zoo
 
 CHUNK_BYTES = 1024 * 1024
+HELD_BACK_SECONDS = 1.0
 MULTIPART = "multipart/form-data"
 
 Result = TypeVar("Result")
@@ -77,7 +78,9 @@ class Desk:
         """Write the chunks as a blob and hold it while the block runs."""
         async with AsyncExitStack() as stack:
             async with self._writer() as writer:
-                digest = await _write(writer, chunks)
+                async for gathered in gather(chunks):
+                    await in_thread(writer.write, gathered)
+                digest = writer.digest()
                 known = await in_thread(self.guests.enter, digest)
                 stack.push_async_callback(finally_in_thread, partial(self.guests.leave, digest))
                 blob = await in_thread(writer.commit, expected)
@@ -118,22 +121,24 @@ async def finally_in_thread(function: Callable[[], None]) -> None:
         await to_thread.run_sync(function)
 
 
-async def _write(writer: BlobWriter, chunks: AsyncIterator[bytes]) -> Digest:
-    """Write all chunks, gathered so that a thread is asked for large ones only; gives the digest of the whole."""
-    hashed = hashlib.sha256()
-    gathered = bytearray()
+async def gather(chunks: AsyncIterator[bytes], *, size_bytes: int = CHUNK_BYTES) -> AsyncIterator[bytes]:
+    """The same bytes in large chunks, so that a thread is asked for few of them; and none held back for long.
 
-    def write() -> None:
-        hashed.update(gathered)
-        writer.write(bytes(gathered))
-        gathered.clear()
-
-    async for chunk in chunks:
-        gathered += chunk
-        if len(gathered) >= CHUNK_BYTES:
-            await in_thread(write)
-    await in_thread(write)
-    return Digest("sha256:" + hashed.hexdigest())
+    Raises:
+        ClientDisconnect: the caller broke off; what came before was given.
+    """
+    gathered, size, began = list[bytes](), 0, time.monotonic()
+    try:
+        async for chunk in chunks:
+            gathered.append(chunk)
+            size += len(chunk)
+            if size >= size_bytes or time.monotonic() - began > HELD_BACK_SECONDS:
+                yield b"".join(gathered)
+                gathered, size, began = [], 0, time.monotonic()
+    except ClientDisconnect:
+        yield b"".join(gathered)
+        raise
+    yield b"".join(gathered)
 
 
 async def _chunks_of(file: BinaryIO) -> AsyncIterator[bytes]:

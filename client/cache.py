@@ -58,6 +58,27 @@ class Draft:
             while chunk := file.read(CHUNK_BYTES):
                 self.write(chunk)
 
+    def parts(self, part_bytes: int) -> Iterator[Digest]:
+        """The digest of each part of so many bytes, as they are in the file."""
+        self._file.flush()
+        with self.path.open("rb") as file:
+            while part := file.read(part_bytes):
+                yield digest_of_bytes(part)
+
+    def overwrite(self, start: int, chunk: bytes) -> None:
+        """Put other bytes in the place of some that are there; `hash_again` when that is done."""
+        self._file.seek(start)
+        self._file.write(chunk[: max(self.size - start, 0)])
+        self._file.seek(self.size)
+
+    def hash_again(self) -> None:
+        """Hash what is in the file, in the place of what came."""
+        self._file.flush()
+        self._hash = hashlib.sha256()
+        with self.path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                self._hash.update(chunk)
+
     def check(self) -> None:
         """Raises WrongDigestError unless the bytes are the ones that were asked for."""
         found = f"sha256:{self._hash.hexdigest()}"
@@ -88,11 +109,12 @@ class Cache:
         """A file that is here and has its digest; one that is damaged is removed."""
         path = self.place(digest)
         try:
-            if digest_of_file(path) == digest:
-                return path
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() == path.name:
+                    return path
+                _remove(path, os.fstat(file.fileno()))
         except FileNotFoundError:
             return None
-        path.unlink(missing_ok=True)
         return None
 
     @contextmanager
@@ -105,7 +127,7 @@ class Cache:
         place.parent.mkdir(parents=True, exist_ok=True)
         path = place.with_name(f"{place.name}.{uuid.uuid4().hex}.part")
         left_behind = self._longest_part(digest)
-        with path.open("xb") as file:
+        with path.open("x+b") as file:
             draft = Draft(path, file, digest=digest)
             try:
                 if left_behind is not None:
@@ -144,6 +166,12 @@ class Cache:
         for path in self._parts(digest):
             if time.time() - _modified(path) > ABANDONED_SECONDS:
                 path.unlink(missing_ok=True)
+
+
+def _remove(path: Path, damaged: os.stat_result) -> None:
+    """Remove a damaged file, unless somebody has put another in its place meanwhile."""
+    if os.path.samestat(path.stat(), damaged):
+        path.unlink(missing_ok=True)
 
 
 def _resume(draft: Draft, left_behind: Path) -> None:

@@ -1,5 +1,6 @@
 """One connection to one zoo: requests with models in and out, problems as errors, patience where it is asked for."""
 
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,16 +22,35 @@ BUSY = (429, 503)
 BUSY_WAIT_LIMIT_SECONDS = 10.0
 PREFER_MARGIN_SECONDS = 30.0
 
+KEEP_ALIVE = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+        if hasattr(socket, name)
+    ),
+]
+"""A peer that has gone without a word is noticed within 45 s, also while we wait for its answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long to wait for what. A stall is a transfer in which no byte moves; `answer` is the service's thinking."""
+    """How long to wait for what. A stall is a transfer in which no byte moves; `answer` is the service's thinking.
+
+    A transfer in which nothing moves for `quiet_seconds`, over all its tries, is given up.
+    """
 
     connect_seconds: float = 10.0
-    stall_seconds: float = 30.0
+    stall_seconds: float = 25.0
+    quiet_seconds: float = 55.0
     answer_seconds: float = 300.0
     retry_seconds: float = 0.2
     tries: int = 5
+
+    def are_over(self, error: Exception, *, moved_at: float) -> bool:
+        """Whether a transfer has been quiet for too long, or would be if its next try stalled as this one did."""
+        next_try = self.stall_seconds if isinstance(error, httpx.TimeoutException) else 0.0
+        return time.monotonic() - moved_at + next_try > self.quiet_seconds
 
     def pause(self, failures: int) -> None:
         """Sleep before the next try: twice as long after each failure, at most 5 seconds."""
@@ -39,7 +59,10 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: where to, with which JSON body, and how long the service may hold the answer back."""
+    """One request: where to, with which JSON body, and how long the service may hold the answer back.
+
+    `answer_seconds` is how long the answer may take to begin, where that is not as with other requests.
+    """
 
     method: str
     path: str
@@ -47,6 +70,7 @@ class Call:
     body: BaseModel | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     wait_seconds: float = 0.0
+    answer_seconds: float | None = None
 
     @property
     def query(self) -> dict[str, str | list[str]]:
@@ -76,12 +100,13 @@ class Connection:
         self.url = _checked(url)
         self.timeouts = timeouts or Timeouts()
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        trusted = not _is_loopback(httpx.URL(self.url).host)
         self._http = httpx.Client(
             base_url=self.url,
             headers=headers,
             follow_redirects=True,
-            transport=transport,
-            trust_env=not _is_loopback(httpx.URL(self.url).host),
+            transport=transport or httpx.HTTPTransport(trust_env=trusted, socket_options=KEEP_ALIVE),
+            trust_env=trusted,
         )
 
     def close(self) -> None:
@@ -159,6 +184,8 @@ class Connection:
 
     def _patience(self, call: Call) -> float:
         """How long an answer may take to begin, in seconds."""
+        if call.answer_seconds is not None:
+            return call.answer_seconds
         return max(self.timeouts.answer_seconds, call.wait_seconds + PREFER_MARGIN_SECONDS)
 
     def _timeout(self, *, read_seconds: float) -> httpx.Timeout:
@@ -167,7 +194,7 @@ class Connection:
             connect=self.timeouts.connect_seconds,
             read=read_seconds,
             write=self.timeouts.stall_seconds,
-            pool=self.timeouts.answer_seconds,
+            pool=self.timeouts.stall_seconds,
         )
 
 

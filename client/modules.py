@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from client.cache import Cache
+from client.cache import Cache, digest_of_file
 from client.connection import Call, Connection
 from client.paging import every
 from client.transfer import Content, OnBytes, download, ignore_bytes, upload
+from client.uploads import RESUMABLE_BYTES, Uploads
+from registry.errors import InvalidInputError
 from registry.frozen import Frozen
 from registry.names import Digest, DigestField, ModuleName, ModuleRef, parse_alias
 from registry.records import Alias, Lineage, ModuleOverview, ModulePage, ModuleSearch, PublishedModule, TensorListing
@@ -33,20 +35,36 @@ class _YankReason(Frozen):
 class Modules:
     """Modules of the zoo."""
 
-    def __init__(self, connection: Connection, cache: Cache) -> None:
-        """Args: connection: the zoo; cache: where fetched files are kept."""
-        self._connection, self._cache = connection, cache
+    def __init__(self, connection: Connection, cache: Cache, uploads: Uploads) -> None:
+        """Args: connection: the zoo; cache: where fetched files are kept; uploads: how large ones are sent."""
+        self._connection, self._cache, self._uploads = connection, cache, uploads
 
     def publish(self, name: ModuleName | str, file: Path, *, on_bytes: OnBytes = ignore_bytes) -> PublishedModule:
         """Publish a module file as the next version, or get the version that has these bytes already.
+
+        A large file goes on where it broke off, also when another process began to send it.
 
         Raises:
             InvalidModuleFileError: and its kin, each fault by itself; nothing was published.
             TransferBrokenError: the upload broke off every time.
         """
+        if file.stat().st_size >= RESUMABLE_BYTES:
+            return self._publish_large(name, file, on_bytes)
         call = Call("POST", f"{_path(name)}/versions")
         response = upload(self._connection, call, Content(file), on_bytes=on_bytes)
         return self._connection.read(response, PublishedModule)
+
+    def _publish_large(self, name: ModuleName | str, file: Path, on_bytes: OnBytes) -> PublishedModule:
+        """Upload a file first and publish it then; one that is refused does not stay."""
+        digest = digest_of_file(file)
+        self._uploads.send(Content(file), digest, on_bytes=on_bytes)
+        try:
+            published = self.publish_blob(name, digest)
+        except InvalidInputError:
+            self._uploads.end(digest)
+            raise
+        self._uploads.end(digest)
+        return published
 
     def publish_blob(self, name: ModuleName | str, digest: Digest) -> PublishedModule:
         """Publish bytes that were put into the blob store before."""

@@ -1,5 +1,6 @@
 """Bytes to and from the zoo: streamed, counted, checked against their digest, resumed after a break."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import httpx
 from client.cache import CHUNK_BYTES, Cache, Draft
 from client.connection import Call, Connection
 from client.errors import TransferBrokenError, error_of, unreachable
+from client.mending import mend
 from registry.errors import WrongDigestError
 from registry.names import Digest
 
@@ -36,20 +38,21 @@ class Content:
         """Number of bytes."""
         return len(self.source) if isinstance(self.source, bytes) else self.source.stat().st_size
 
-    def chunks(self, on_bytes: OnBytes) -> Iterator[bytes]:
+    def chunks(self, on_bytes: OnBytes, *, start: int = 0) -> Iterator[bytes]:
         """The bytes in order; whoever watches is told of each chunk when the next one is wanted."""
-        total, done = self.size, 0
-        for chunk in self._pieces():
+        total, done = self.size, start
+        for chunk in self._pieces(start):
             yield chunk
             done += len(chunk)
             on_bytes(done, total)
 
-    def _pieces(self) -> Iterator[bytes]:
+    def _pieces(self, start: int) -> Iterator[bytes]:
         """The bytes in pieces of bounded size."""
         if isinstance(self.source, bytes):
-            yield from (self.source[i : i + CHUNK_BYTES] for i in range(0, len(self.source), CHUNK_BYTES))
+            yield from (self.source[i : i + CHUNK_BYTES] for i in range(start, len(self.source), CHUNK_BYTES))
             return
         with self.source.open("rb") as file:
+            file.seek(start)
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
 
@@ -64,14 +67,15 @@ def upload(connection: Connection, call: Call, content: Content, *, on_bytes: On
     """
     headers = {**call.headers, "Content-Length": str(content.size), "Content-Type": content.media_type}
     call = replace(call, headers=headers)
-    timeouts = connection.timeouts
+    timeouts, stalls = connection.timeouts, 0
     for failures in range(1, timeouts.tries + 1):
         try:
             return connection.send_stream(call, content=content.chunks(on_bytes))
         except httpx.TransportError as error:
             if isinstance(error, NO_USE_TO_REPEAT):
                 raise unreachable(connection.url, error) from error
-            if failures == timeouts.tries:
+            stalls += isinstance(error, httpx.WriteTimeout)
+            if failures == timeouts.tries or (stalls + 1) * timeouts.stall_seconds > timeouts.quiet_seconds:
                 raise _broken(f"sending {content.size} bytes to {call.path}", error) from error
         timeouts.pause(failures)
     raise AssertionError("the last try returns or raises")
@@ -97,10 +101,20 @@ def download(
     with cache.draft(digest) as draft:
         resumed = draft.size > 0
         _fill(connection, path, draft=draft, on_bytes=on_bytes)
+        if not _is_right(draft):
+            _mend(connection, path, draft)
         if resumed and not _is_right(draft):
             draft.restart()
             _fill(connection, path, draft=draft, on_bytes=on_bytes)
         return cache.keep(draft)
+
+
+def _mend(connection: Connection, path: str, draft: Draft) -> None:
+    """Fetch bad parts again, as far as that can be done. Raises TransferBrokenError, ZooError."""
+    try:
+        mend(connection, path, draft)
+    except httpx.TransportError as error:
+        raise _broken(f"reading bad parts of {path} again", error) from error
 
 
 def _is_right(draft: Draft) -> bool:
@@ -115,6 +129,7 @@ def _is_right(draft: Draft) -> bool:
 def _fill(connection: Connection, path: str, *, draft: Draft, on_bytes: OnBytes) -> None:
     """Write all bytes that are missing; every break that came after some progress is forgiven."""
     timeouts, failures, farthest = connection.timeouts, 0, draft.size
+    moved_at = time.monotonic()
     while True:
         try:
             if _stream_rest(connection, path, draft=draft, on_bytes=on_bytes):
@@ -123,8 +138,9 @@ def _fill(connection: Connection, path: str, *, draft: Draft, on_bytes: OnBytes)
         except httpx.TransportError as caught:
             error = caught
         failures = 1 if draft.size > farthest else failures + 1
+        moved_at = time.monotonic() - timeouts.stall_seconds if draft.size > farthest else moved_at
         farthest = max(farthest, draft.size)
-        if failures >= timeouts.tries:
+        if failures >= timeouts.tries or timeouts.are_over(error, moved_at=moved_at):
             raise _gave_up(connection, f"reading {path} after {draft.size} bytes", error) from error
         timeouts.pause(failures)
 

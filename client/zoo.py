@@ -17,6 +17,7 @@ from client.pipelines import Pipelines
 from client.queries import Queries
 from client.tasks import Tasks
 from client.tokens import Tokens
+from client.uploads import SessionFiles, Uploads
 from registry.settings import Settings
 
 
@@ -40,7 +41,7 @@ class Zoo:
         Args:
             url: address of the zoo, such as http://127.0.0.1:8000.
             token: bearer token, where the zoo wants one.
-            cache: folder of fetched files; without it, `cache` in ZOO_HOME.
+            cache: folder of fetched files; without it, `cache` in ZOO_HOME. Beside it is told which uploads began.
             timeouts: how long to wait for what.
             transport: another way to send requests than over sockets.
 
@@ -49,8 +50,9 @@ class Zoo:
         """
         self._connection = Connection(url, token=token, timeouts=timeouts, transport=transport)
         kept = Cache(cache if cache is not None else Settings.load().home / "cache")
-        self.blobs = Blobs(self._connection, kept)
-        self.modules = Modules(self._connection, kept)
+        uploads = Uploads(self._connection, SessionFiles(kept.folder.parent / "uploads", self._connection.url))
+        self.blobs = Blobs(self._connection, kept, uploads)
+        self.modules = Modules(self._connection, kept, uploads)
         self.datasets = Datasets(self._connection)
         self.tasks = Tasks(self._connection)
         self.jobs = Jobs(self._connection)

@@ -57,6 +57,7 @@ def _is_referred(work: UnitOfWork, blob: Digest) -> bool:
         bool(work.modules.by_digest(blob))
         or (dataset is not None and dataset.held)
         or work.statistics.uses_blob(blob)
+        or work.uploads.uses_blob(blob)
         or any(blob in (job.checkpoint, pairs_of(job.work)) for job in work.jobs.open())
     )
 

@@ -149,6 +149,38 @@ class LeaseLostError(ConflictError):
     title = "Another attempt holds the job"
 
 
+class UploadLockedError(ConflictError):
+    """Another request adds bytes to the upload; wait, and ask where it is."""
+
+    code = "upload_locked"
+    title = "Another request adds to the upload"
+    status = 423
+
+
+class GoneError(NotFoundError):
+    """What the request names was there, and has expired."""
+
+    code = "gone"
+    title = "Gone"
+    status = 410
+
+
+class ChecksumMismatchError(ZooError):
+    """The bytes of a request do not have the checksum that it names; none of them was kept."""
+
+    code = "checksum_mismatch"
+    title = "The bytes do not match the checksum"
+    status = 460
+
+
+class TusVersionError(ZooError):
+    """A request about an upload does not say that it speaks tus 1.0."""
+
+    code = "tus_version"
+    title = "Another version of tus"
+    status = 412
+
+
 class ReferencedError(ConflictError):
     """Something cannot be deleted because others refer to it; each is a fault."""
 

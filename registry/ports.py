@@ -32,6 +32,7 @@ from registry.records import (
     Verification,
     VersionSummary,
 )
+from registry.upload_records import UploadRecords
 from registry.work import JobResult, Work, WorkKind
 
 Clock = Callable[[], datetime]
@@ -43,6 +44,9 @@ class BlobWriter(Protocol):
 
     def write(self, chunk: bytes) -> None:
         """Append bytes. Raises StorageFullError."""
+
+    def digest(self) -> Digest:
+        """Of the bytes written so far."""
 
     def commit(self, expected: Digest | None = None) -> BlobInfo:
         """Make the bytes durable and visible. Raises WrongDigestError when they are not the expected ones."""
@@ -376,6 +380,7 @@ class UnitOfWork(Protocol):
     statistics: StatisticsRecords
     queries: QueryRecords
     outcomes: OutcomeRecords
+    uploads: UploadRecords
     changes: ChangeRecords
     tokens: TokenRecords
     namespaces: NamespaceRecords

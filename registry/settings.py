@@ -75,6 +75,15 @@ class Settings(BaseSettings):
     module_limit_bytes: Bytes = Field(default=4096 * MEBIBYTE, description="largest module file")
     module_limit_parameters: Count = Field(default=1_000_000_000, description="most parameters of one module")
     dataset_limit_bytes: Bytes = Field(default=1024 * MEBIBYTE, description="largest dataset upload")
+    upload_expires_seconds: Seconds = Field(
+        default=86_400.0, description="a resumable upload that got no bytes for so long is removed"
+    )
+    upload_lease_seconds: Seconds = Field(
+        default=30.0, description="an upload whose connection is silent for so long may go on through another"
+    )
+    upload_piece_bytes: Bytes = Field(
+        default=64 * MEBIBYTE, description="bytes of a resumable upload that are made durable together"
+    )
     unpacked_limit_bytes: Bytes = Field(default=4096 * MEBIBYTE, description="most bytes an upload may unpack to")
     dataset_limit_examples: Count = Field(default=1_000_000, description="most images in a dataset")
     dataset_limit_classes: Count = Field(default=1000, description="most classes in a dataset")
@@ -114,6 +123,11 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """The database to use."""
         return self.database or f"sqlite:///{self.home / 'zoo.sqlite3'}"
+
+    @property
+    def upload_limit_bytes(self) -> int:
+        """The largest file of any kind."""
+        return max(self.module_limit_bytes, self.dataset_limit_bytes)
 
     @property
     def beyond_loopback(self) -> bool:

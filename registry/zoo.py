@@ -15,6 +15,7 @@ from registry.label_relations import LabelRelationService
 from registry.modules import ModuleService
 from registry.namespaces import NamespaceService
 from registry.outcomes import OutcomeService
+from registry.parts import PartService
 from registry.pipelines import PipelineService
 from registry.ports import Begin, BlobStore, Clock
 from registry.queries import QueryService
@@ -24,6 +25,7 @@ from registry.settings import Settings
 from registry.statistics import StatisticsService
 from registry.tasks import TaskService
 from registry.tokens import TokenService
+from registry.uploads import UploadService
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Zoo:
     tokens: TokenService
     namespaces: NamespaceService
     access: AccessService
+    uploads: UploadService
+    parts: PartService
     check_ready: Callable[[], None]
     close: Callable[[], None]
 
@@ -89,6 +93,8 @@ class Zoo:
             tokens=TokenService(begin, clock),
             namespaces=NamespaceService(begin, clock),
             access=AccessService(begin),
+            uploads=UploadService(begin, blobs, clock, settings, keeper),
+            parts=PartService(blobs),
             check_ready=check_ready,
             close=close,
         )

@@ -118,6 +118,10 @@ class FolderBlobWriter:
         self._hash.update(chunk)
         self._size_bytes += len(chunk)
 
+    def digest(self) -> Digest:
+        """Of the bytes written so far."""
+        return Digest(PREFIX + self._hash.hexdigest())
+
     def commit(self, expected: Digest | None = None) -> BlobInfo:
         """Make the bytes durable and visible: the file first, then its name.
 
@@ -126,7 +130,7 @@ class FolderBlobWriter:
             StorageFullError: there is no room.
             StorageError: the folder cannot be used.
         """
-        digest = Digest(PREFIX + self._hash.hexdigest())
+        digest = self.digest()
         if expected is not None and digest != expected:
             raise WrongDigestError(f"the bytes have {digest}, not {expected}; send the file again")
         with disk_translated():

@@ -394,6 +394,34 @@ class BlobOwnerRow(Table):
     owner: Mapped[str] = mapped_column(primary_key=True)
 
 
+class UploadRow(Table):
+    """One upload in progress, or complete and waiting to be used. `lease` is held by the request that adds to it."""
+
+    __tablename__ = "uploads"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    received: Mapped[int]
+    length: Mapped[int | None]
+    said: Mapped[str]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    lease: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]
+    digest: Mapped[str | None] = mapped_column(index=True)
+
+
+class UploadPieceRow(Table):
+    """Bytes of an upload from `start` on, in a blob of their own."""
+
+    __tablename__ = "upload_pieces"
+
+    upload_id: Mapped[str] = mapped_column(ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True)
+    start: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    digest: Mapped[str] = mapped_column(index=True)
+    size_bytes: Mapped[int]
+
+
 class ChangeRow(Table):
     """One step in the zoo's history."""
 

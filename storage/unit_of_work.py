@@ -22,6 +22,7 @@ from registry.ports import (
     UnitOfWork,
     VerificationRecords,
 )
+from registry.upload_records import UploadRecords
 from storage.records.blob_owners import SqlBlobOwnerRecords
 from storage.records.changes import SqlChangeRecords
 from storage.records.datasets import SqlDatasetRecords
@@ -34,6 +35,7 @@ from storage.records.queries import SqlQueryRecords
 from storage.records.statistics import SqlStatisticsRecords
 from storage.records.tasks import SqlTaskRecords
 from storage.records.tokens import SqlTokenRecords
+from storage.records.uploads import SqlUploadRecords
 from storage.records.verification import SqlVerificationRecords
 from storage.transaction import Transaction
 from storage.translation import translated
@@ -58,6 +60,7 @@ class SqlUnitOfWork:
     statistics: StatisticsRecords
     queries: QueryRecords
     outcomes: OutcomeRecords
+    uploads: UploadRecords
     changes: ChangeRecords
     tokens: TokenRecords
     namespaces: NamespaceRecords
@@ -75,6 +78,7 @@ class SqlUnitOfWork:
         self.statistics = SqlStatisticsRecords(transaction)
         self.queries = SqlQueryRecords(transaction)
         self.outcomes = SqlOutcomeRecords(transaction)
+        self.uploads = SqlUploadRecords(transaction)
         self.changes = SqlChangeRecords(transaction)
         self.tokens = SqlTokenRecords(transaction)
         self.namespaces = SqlNamespaceRecords(transaction, sight)

@@ -6,12 +6,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.answers import answer
+from api.answers import answer, tagged
 from api.byte_ranges import PRIVATE_FOR_EVER, Content, serve
 from api.inputs import TheIdentity, TheServices, TheZoo
 from api.openapi import answers_bytes, raw_body, refusals
 from api.uploads import in_thread
 from registry.errors import (
+    CorruptBlobError,
     InvalidNameError,
     NotFoundError,
     StorageFullError,
@@ -19,6 +20,7 @@ from registry.errors import (
     WrongDigestError,
 )
 from registry.names import parse_digest
+from registry.parts import PartDigests
 from registry.records import BlobInfo
 
 router = APIRouter(tags=["blobs"])
@@ -65,3 +67,17 @@ def fetch_blob(digest: str, request: Request, zoo: TheZoo, identity: TheIdentity
         cache=PRIVATE_FOR_EVER,
     )
     return serve(request, content)
+
+
+@router.get(
+    "/blobs/{digest}/parts",
+    response_model=PartDigests,
+    operation_id="list_blob_parts",
+    responses=refusals(InvalidNameError, NotFoundError, CorruptBlobError),
+)
+def list_blob_parts(digest: str, request: Request, zoo: TheZoo, identity: TheIdentity) -> Response:
+    """The digest of each part of 8 MiB, so that one that was read wrong can be read again."""
+    wanted = parse_digest(digest)
+    zoo.access.require_bytes(identity, [wanted])
+    parts = zoo.parts.of(wanted)
+    return tagged(request, parts, etag=f"{parts.digest};parts", cache=PRIVATE_FOR_EVER)

@@ -34,6 +34,7 @@ from api.openapi import answers_bytes, raw_body, refusals
 from api.uploads import in_thread, media_type
 from registry.access import Identity
 from registry.errors import (
+    CorruptBlobError,
     InvalidArchitectureError,
     InvalidManifestError,
     InvalidModuleFileError,
@@ -47,6 +48,7 @@ from registry.errors import (
 from registry.frozen import Frozen
 from registry.manifest import ModuleManifest
 from registry.names import LATEST, Digest, DigestField, ModuleRef
+from registry.parts import PartDigests
 from registry.records import Lineage, ModuleOverview, ModulePage, ModuleSearch, PublishedModule, TensorListing
 from registry.zoo import Zoo
 
@@ -218,6 +220,19 @@ def _lifetime(ref: ModuleRef, identity: Identity) -> str:
     """
     lifetime = FOR_EVER if identity.role is None else PRIVATE_FOR_EVER
     return lifetime if ref.selector.alias is None else REVALIDATED
+
+
+@router.get(
+    f"{VERSION}/parts",
+    response_model=PartDigests,
+    operation_id="list_file_parts",
+    responses=refusals(InvalidNameError, NotFoundError, CorruptBlobError),
+)
+def list_file_parts(ref: TheRef, request: Request, zoo: TheZoo, identity: TheIdentity) -> Response:
+    """The digest of each part of 8 MiB of a version's file, so that one that was read wrong can be read again."""
+    with _hidden_versions_named(zoo, ref):
+        parts = zoo.parts.of(zoo.modules.get(ref).digest)
+    return tagged(request, parts, etag=f"{parts.digest};parts", cache=_lifetime(ref, identity))
 
 
 @router.get(
