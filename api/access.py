@@ -15,7 +15,9 @@ OWNER = "admin"
 """Whoever holds the token, or sits at this machine; accounts come with the issue on trust."""
 
 READS = ("GET", "HEAD", "OPTIONS")
-PRIVATE = re.compile(r"/(blobs|datasets|tasks|queries|jobs|transferability|reusability|calibration)(?![A-Za-z0-9_-])")
+PRIVATE = re.compile(
+    r"/(blobs|datasets|tasks|queries|jobs|transferability|reusability|calibration|audit|webhooks)(?![A-Za-z0-9_-])"
+)
 """How paths begin whose answers tell of somebody's data; all else may be read by everyone. What follows the word is
 not looked at, for a router may take more for the same path than we do, such as a line's end."""
 

@@ -13,7 +13,9 @@ from api.openapi import describe
 from api.pages.routes import router as pages
 from api.routes import (
     aliases,
+    audit,
     blobs,
+    changes,
     datasets,
     health,
     jobs,
@@ -29,7 +31,10 @@ from api.uploads import Desk
 from api.waiting import WaitingRoom
 from registry.zoo import Zoo
 
-ROUTES = (modules, aliases, blobs, pipelines, datasets, tasks, transferability, labels, queries, outcomes, jobs, health)
+ROUTES = (
+    *(modules, aliases, blobs, pipelines, datasets, tasks, transferability, labels, queries, outcomes, jobs),
+    *(changes, audit, health),
+)
 DESCRIPTION = "Publish network modules, compose them, train them, and ask which of them serves your data."
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from registry.architectures.contracts import TensorType
+from registry.audit import note
+from registry.audit_records import Kind
 from registry.blobs import BlobKeeper
 from registry.errors import (
     Fault,
@@ -17,6 +19,7 @@ from registry.module_file import check_module_file, read_header
 from registry.names import Digest, ModuleName, ModuleRef, Selector
 from registry.ports import Begin, BlobStore, Clock, UnitOfWork
 from registry.records import (
+    STAFF,
     Alias,
     AliasMove,
     BlobInfo,
@@ -83,14 +86,14 @@ class ModuleService:
             )
         return CheckedFile(info, manifest)
 
-    def publish(self, name: ModuleName, blob: Digest) -> Published:
+    def publish(self, name: ModuleName, blob: Digest, *, by: str = STAFF) -> Published:
         """Publish stored bytes as the next version of a module, or give the version that has them already.
 
-        In the same step a worker is asked to verify them, unless one has with success.
+        In the same step a worker is asked to verify them, unless one has with success. `by` is who asks.
         """
         checked = self.check(blob)
         with self._begin() as work:
-            published = self.record(work, name, checked)
+            published = self.record(work, name, checked, by=by)
             request(work, blob, at=self._clock())
         return published
 
@@ -102,7 +105,7 @@ class ModuleService:
                 _require_below(work, checked.manifest)
         return checked.manifest
 
-    def record(self, work: UnitOfWork, name: ModuleName, checked: CheckedFile) -> Published:
+    def record(self, work: UnitOfWork, name: ModuleName, checked: CheckedFile, *, by: str = STAFF) -> Published:
         """Record a checked file within a transaction: the next version, or the one with these bytes."""
         self._keeper.require(work, checked.blob.digest)
         version = work.modules.next_version(name)
@@ -121,7 +124,7 @@ class ModuleService:
             verification=found_of(work, checked.blob.digest),
         )
         work.modules.add(module)
-        work.changes.add("publish", module.ref, at=module.published_at)
+        note(work, "publish", module.ref, at=module.published_at, by=by, detail=module.digest)
         return Published(module, created=True)
 
     def get(self, ref: ModuleRef) -> PublishedModule:
@@ -177,7 +180,9 @@ class ModuleService:
             raise NotFoundError(f"{name} has no alias {alias!r}")
         return found
 
-    def set_alias(self, name: ModuleName, alias: str, version: int, *, condition: AliasCondition) -> Alias:
+    def set_alias(
+        self, name: ModuleName, alias: str, version: int, *, condition: AliasCondition, by: str = STAFF
+    ) -> Alias:
         """Point an alias at a version, if nobody moved it meanwhile.
 
         Raises:
@@ -192,7 +197,7 @@ class ModuleService:
             at = self._clock()
             if not work.modules.move_alias(name, moved, at=at):
                 raise PreconditionFailedError(f"alias {alias!r} was moved at the same moment; read it and try again")
-            work.changes.add("alias", f"{name}@{alias}", at=at)
+            note(work, "alias", f"{name}@{alias}", at=at, by=by, detail=str(version))
         return moved
 
     def alias_history(self, name: ModuleName, alias: str) -> tuple[AliasMove, ...]:
@@ -203,16 +208,17 @@ class ModuleService:
             raise NotFoundError(f"{name} has no alias {alias!r}")
         return moves
 
-    def yank(self, name: ModuleName, version: int, reason: str | None) -> PublishedModule:
+    def yank(self, name: ModuleName, version: int, reason: str | None, *, by: str = STAFF) -> PublishedModule:
         """Hide a version from searches and `latest`, or, with None, show it again. It is still fetched when named."""
         ref = ModuleRef(name, Selector(version=version))
         with self._begin() as work:
             find_module(work, ref)
             work.modules.set_yanked(name, version, reason)
-            work.changes.add("unyank" if reason is None else "yank", str(ref), at=self._clock())
+            kind: Kind = "unyank" if reason is None else "yank"
+            note(work, kind, str(ref), at=self._clock(), by=by, detail=reason or "")
             return find_module(work, ref)
 
-    def delete(self, name: ModuleName, version: int) -> None:
+    def delete(self, name: ModuleName, version: int, *, by: str = STAFF) -> None:
         """Remove a version. Raises NotFoundError, and ReferencedError listing what refers to it."""
         ref = ModuleRef(name, Selector(version=version))
         with self._begin() as work:
@@ -225,7 +231,7 @@ class ModuleService:
                     faults=users,
                 )
             work.modules.delete(name, version)
-            work.changes.add("delete", str(ref), at=self._clock())
+            note(work, "delete", str(ref), at=self._clock(), by=by, detail=module.digest)
 
 
 def find_module(work: UnitOfWork, ref: ModuleRef) -> PublishedModule:

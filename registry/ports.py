@@ -5,13 +5,13 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
+from registry.history_ports import ChangeRecords, RequestKeyRecords
 from registry.names import Digest, ModuleName, Selector
 from registry.outcome_records import How, Outcome
 from registry.records import (
     Alias,
     AliasMove,
     BlobInfo,
-    Change,
     Dataset,
     Facet,
     Job,
@@ -334,19 +334,6 @@ class OutcomeRecords(Protocol):
         """Outcomes of queries all of whose datasets this owner holds (None: of all), by one metric or way if named."""
 
 
-class ChangeRecords(Protocol):
-    """The zoo's own history."""
-
-    def add(self, kind: str, ref: str, *, at: datetime) -> int:
-        """Append; gives the new serial."""
-
-    def serial(self) -> int:
-        """The newest serial, 0 for an empty zoo."""
-
-    def since(self, serial: int, *, limit: int) -> tuple[Change, ...]:
-        """Changes after a serial, oldest first."""
-
-
 class UnitOfWork(Protocol):
     """One transaction over all records; it commits when the block ends without an error, else nothing happened."""
 
@@ -360,6 +347,7 @@ class UnitOfWork(Protocol):
     queries: QueryRecords
     outcomes: OutcomeRecords
     changes: ChangeRecords
+    request_keys: RequestKeyRecords
 
     def hold(self) -> None:
         """Wait until no other transaction holds, and hold until this one ends.

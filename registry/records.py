@@ -7,6 +7,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 from pydantic import Field
 
 from kernel_methods.kernels import RankerName
+from registry.audit_records import PublicKind
 from registry.dataset_sketch import DatasetSketch
 from registry.frozen import Frozen
 from registry.manifest import ModuleManifest, Role
@@ -180,14 +181,16 @@ class AliasMove(Frozen):
 
 
 class Change(Frozen):
-    """One step in the zoo's history; serials only grow.
+    """One step in the zoo's history; serials only grow, and some are left out.
 
     `refuse` and `verify` say that a version cannot be used any more, or can again; a first success changes no answer.
+    `detail` is the version that an alias points at from here on, the digest of what was published, why it was yanked.
     """
 
     serial: int
-    kind: Literal["publish", "yank", "unyank", "delete", "alias", "refuse", "verify"]
+    kind: PublicKind
     ref: str
+    detail: str = ""
     at: datetime
 
 

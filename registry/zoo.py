@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
+from registry.audit import AuditService
 from registry.blobs import BlobKeeper
+from registry.changes import ChangeService
 from registry.datasets import DatasetService
 from registry.jobs import JobService, Makers
 from registry.joint_statistics import JointStatisticsService
@@ -38,6 +40,8 @@ class Zoo:
     queries: QueryService
     outcomes: OutcomeService
     labels: LabelRelationService
+    changes: ChangeService
+    audit: AuditService
     check_ready: Callable[[], None]
     close: Callable[[], None]
 
@@ -74,6 +78,8 @@ class Zoo:
             queries=queries,
             labels=LabelRelationService(begin, tasks),
             outcomes=OutcomeService(begin, clock, queries),
+            changes=ChangeService(begin),
+            audit=AuditService(begin),
             check_ready=check_ready,
             close=close,
         )

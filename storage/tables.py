@@ -282,15 +282,36 @@ class OutcomeRow(Table):
     record: Mapped[str]
 
 
-class ChangeRow(Table):
-    """One step in the zoo's history."""
+class AuditRow(Table):
+    """One change, public or not. Triggers of the database refuse to alter or remove a row."""
 
-    __tablename__ = "changes"
+    __tablename__ = "audit"
+    __table_args__ = (Index(None, "public", "serial"), Index(None, "ref", "serial"))
 
     serial: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     kind: Mapped[str]
     ref: Mapped[str]
+    namespace: Mapped[str | None]
+    actor: Mapped[str]
+    request: Mapped[str | None]
+    detail: Mapped[str]
     at: Mapped[datetime]
+    public: Mapped[bool]
+    hash: Mapped[str]
+
+
+class RequestKeyRow(Table):
+    """What was answered to a request that came with a key of its own."""
+
+    __tablename__ = "request_keys"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]
+    answer: Mapped[str]
+    created: Mapped[bool]
+    about: Mapped[str | None] = mapped_column(index=True)
+    at: Mapped[datetime] = mapped_column(index=True)
 
 
 class CounterRow(Table):

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from registry.history_ports import ChangeRecords, RequestKeyRecords
 from registry.ports import (
     Begin,
-    ChangeRecords,
     DatasetRecords,
     JobRecords,
     ModuleRecords,
@@ -27,6 +27,7 @@ from storage.records.modules import SqlModuleRecords
 from storage.records.outcomes import SqlOutcomeRecords
 from storage.records.pipelines import SqlPipelineRecords
 from storage.records.queries import SqlQueryRecords
+from storage.records.request_keys import SqlRequestKeyRecords
 from storage.records.statistics import SqlStatisticsRecords
 from storage.records.tasks import SqlTaskRecords
 from storage.records.verification import SqlVerificationRecords
@@ -54,6 +55,7 @@ class SqlUnitOfWork:
     queries: QueryRecords
     outcomes: OutcomeRecords
     changes: ChangeRecords
+    request_keys: RequestKeyRecords
 
     def __init__(self, session: Session) -> None:
         """Args: session: a session that has begun."""
@@ -68,6 +70,7 @@ class SqlUnitOfWork:
         self.queries = SqlQueryRecords(transaction)
         self.outcomes = SqlOutcomeRecords(transaction)
         self.changes = SqlChangeRecords(transaction)
+        self.request_keys = SqlRequestKeyRecords(transaction)
 
     def hold(self) -> None:
         """Wait until no other transaction holds, and hold until this one ends.

@@ -7,6 +7,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.access import OWNER
 from api.answers import answer, tagged
 from api.byte_ranges import REVALIDATED
 from api.conditions import alias_condition
@@ -61,7 +62,7 @@ def show_alias(module: TheModule, alias: TheAlias, request: Request, zoo: TheZoo
 def set_alias(module: TheModule, alias: TheAlias, body: AliasTarget, request: Request, zoo: TheZoo) -> Response:
     """Point an alias at a version, if it is still where `If-Match` says, or new with `If-None-Match: *`."""
     condition = alias_condition(request, present=_revision(zoo, module, alias), alias=alias)
-    moved = zoo.modules.set_alias(module, alias, body.version, condition=condition)
+    moved = zoo.modules.set_alias(module, alias, body.version, condition=condition, by=OWNER)
     return answer(moved, status=201 if moved.revision == 1 else 200, headers={"ETag": f'"{moved.revision}"'})
 
 

@@ -13,6 +13,7 @@ from api.answers import answer
 from api.events import MEDIA_TYPE, Subject, follow
 from api.inputs import PAGE, Cursor, Limit, TheServices, TheZoo
 from api.openapi import refusals
+from api.request_keys import TheKey
 from registry.errors import (
     BusyError,
     ConflictError,
@@ -20,6 +21,7 @@ from registry.errors import (
     InvalidNameError,
     InvalidRecipeError,
     InvalidTaskError,
+    KeyReusedError,
     LeaseLostError,
     NotFoundError,
 )
@@ -89,11 +91,13 @@ class Release(Frozen):
     status_code=201,
     response_model=Job,
     operation_id="submit_job",
-    responses=refusals(ConflictError, InvalidNameError, InvalidRecipeError, InvalidTaskError, NotFoundError),
+    responses=refusals(
+        ConflictError, InvalidNameError, InvalidRecipeError, InvalidTaskError, NotFoundError, KeyReusedError
+    ),
 )
-def submit_job(body: NewJob, zoo: TheZoo) -> Response:
+def submit_job(body: NewJob, zoo: TheZoo, key: TheKey) -> Response:
     """Queue a training run."""
-    job = zoo.jobs.submit_training(ModuleName.parse(body.name), body.recipe, owner=OWNER)
+    job = zoo.jobs.submit_training(ModuleName.parse(body.name), body.recipe, owner=OWNER, key=key)
     return answer(job, status=201, headers={"Location": f"/jobs/{job.id}"})
 
 
@@ -143,7 +147,7 @@ def cancel_job(job_id: JobId, services: TheServices) -> Response:
     present = services.zoo.jobs.get(job_id)
     if present.status.ended:
         return answer(present)
-    job = services.zoo.jobs.cancel(job_id)
+    job = services.zoo.jobs.cancel(job_id, by=OWNER)
     services.guests.job_ended(job)
     return answer(job)
 

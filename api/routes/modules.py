@@ -12,6 +12,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.access import OWNER
 from api.answers import answer, tagged
 from api.byte_ranges import FOR_EVER, REVALIDATED, Content, serve
 from api.inputs import (
@@ -124,7 +125,7 @@ async def publish_module(
     async with _file_of(request, services) as digest:
         if dry_run:
             return answer(await in_thread(modules.rehearse, module, digest))
-        published = await in_thread(modules.publish, module, digest)
+        published = await in_thread(partial(modules.publish, module, digest, by=OWNER))
     made = published.module
     location = f"/modules/{made.namespace}/{made.name}/versions/{made.version}"
     headers = {"Location": location, "ETag": f'"{manifest_tag(made)}"'}
@@ -243,7 +244,7 @@ def show_lineage(ref: TheRef, zoo: TheZoo) -> Response:
 )
 def yank_version(module: TheModule, version: TheVersion, body: YankReason, zoo: TheZoo) -> Response:
     """Hide a version from searches and `latest`; it is still fetched when named."""
-    return answer(zoo.modules.yank(module, version, body.reason))
+    return answer(zoo.modules.yank(module, version, body.reason, by=OWNER))
 
 
 @router.delete(
@@ -254,7 +255,7 @@ def yank_version(module: TheModule, version: TheVersion, body: YankReason, zoo: 
 )
 def unyank_version(module: TheModule, version: TheVersion, zoo: TheZoo) -> Response:
     """Show a yanked version again."""
-    return answer(zoo.modules.yank(module, version, None))
+    return answer(zoo.modules.yank(module, version, None, by=OWNER))
 
 
 @router.delete(
@@ -265,4 +266,4 @@ def unyank_version(module: TheModule, version: TheVersion, zoo: TheZoo) -> Respo
 )
 def delete_version(module: TheModule, version: TheVersion, zoo: TheZoo) -> None:
     """Remove a version that nothing refers to; its number is not given again."""
-    zoo.modules.delete(module, version)
+    zoo.modules.delete(module, version, by=OWNER)

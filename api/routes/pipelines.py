@@ -15,6 +15,7 @@ from api.byte_ranges import CHUNK_BYTES, Content, serve
 from api.conditions import not_modified, preference_applied, preferred_wait
 from api.inputs import PAGE, Cursor, Limit, Services, TheServices, TheZoo
 from api.openapi import answers_bytes, raw_body, refusals
+from api.request_keys import TheKey
 from api.uploads import finally_in_thread, in_thread
 from registry.dataset_file import check_images, limits_from
 from registry.errors import (
@@ -22,6 +23,7 @@ from registry.errors import (
     InvalidDatasetError,
     InvalidNameError,
     JobFailedError,
+    KeyReusedError,
     NotFoundError,
     PipelineMisfitError,
     TooLargeError,
@@ -66,13 +68,13 @@ def check_pipeline(body: Trial, zoo: TheZoo) -> Response:
     response_model=Pipeline,
     operation_id="compose_pipeline",
     responses={
-        **refusals(PipelineMisfitError, InvalidNameError),
+        **refusals(PipelineMisfitError, InvalidNameError, KeyReusedError),
         200: {"description": "The pipeline is there already.", "model": Pipeline},
     },
 )
-def compose_pipeline(body: Composition, zoo: TheZoo) -> Response:
+def compose_pipeline(body: Composition, zoo: TheZoo, key: TheKey) -> Response:
     """Compose modules into a pipeline, pinned to their digests."""
-    composed = zoo.pipelines.compose(body.name, body.modules)
+    composed = zoo.pipelines.compose(body.name, body.modules, by=OWNER, key=key)
     headers = {"Location": f"/pipelines/{composed.pipeline.id}"}
     return answer(composed.pipeline, status=201 if composed.created else 200, headers=headers)
 

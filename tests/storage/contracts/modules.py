@@ -6,7 +6,7 @@ from registry.errors import ConflictError, NotFoundError
 from registry.manifest import Role
 from registry.names import ModuleName, Selector
 from registry.records import Alias
-from tests.builders import NOW, digest_of, later, published_module, trained_on
+from tests.builders import NOW, deed, digest_of, later, published_module, trained_on
 
 NAME = ModuleName("ada", "digits")
 LATEST = Selector(alias="latest")
@@ -57,7 +57,7 @@ class ModuleRecordsContract:
         with pytest.raises(RuntimeError), begin() as work:
             fail_after(
                 work.modules.add(published_module()),
-                work.changes.add("publish", "ada/digits@1", at=NOW),
+                work.changes.add(deed()),
             )
         with begin() as work:
             assert work.modules.versions(NAME) == ()
