@@ -95,10 +95,10 @@ class PipelineService:
             raise NotFoundError(f"there is no pipeline {pipeline_id[:200]!r}; compose one with POST /pipelines")
         return pipeline
 
-    def list(self, *, limit: int, cursor: str | None) -> Page[Pipeline]:
-        """All pipelines, newest first."""
+    def list(self, *, limit: int, cursor: str | None, holding: Digest | None = None) -> Page[Pipeline]:
+        """All pipelines, newest first; those that hold a module if it is named."""
         with self._begin() as work:
-            return work.pipelines.list(limit=limit, cursor=cursor)
+            return work.pipelines.list(limit=limit, cursor=cursor, holding=holding)
 
     def prediction(self, pipeline_id: str, images: Digest) -> PredictWork:
         """The work of running a pipeline over stored images. Raises NotFoundError, ConflictError."""

@@ -113,6 +113,9 @@ class ModuleRecords(Protocol):
     def standing_on(self, digest: Digest) -> tuple[PublishedModule, ...]:
         """Versions whose `below` is this digest."""
 
+    def descendants(self, digest: Digest, *, limit: int, cursor: str | None) -> Page[str]:
+        """References of all that stands on this digest, or on what does, and so on; the nearest first."""
+
     def set_yanked(self, name: ModuleName, version: int, reason: str | None) -> None:
         """Yank a version, or take it back with None."""
 
@@ -129,10 +132,13 @@ class ModuleRecords(Protocol):
         """All aliases of a module, by name."""
 
     def move_alias(self, name: ModuleName, alias: Alias, *, at: datetime) -> bool:
-        """Set an alias if its stored revision is ``alias.revision - 1`` (0: not there); False if it is not."""
+        """Set an alias if its newest move has revision ``alias.revision - 1`` (0: none yet); False if it has not."""
+
+    def remove_alias(self, name: ModuleName, alias: Alias, *, at: datetime) -> bool:
+        """Remove an alias that is still as given, which is a move too; False if it is not."""
 
     def alias_history(self, name: ModuleName, alias: str) -> tuple[AliasMove, ...]:
-        """All moves of an alias, oldest first."""
+        """All moves of an alias, oldest first; they stay when the alias is removed."""
 
 
 class VerificationRecords(Protocol):
@@ -157,8 +163,8 @@ class PipelineRecords(Protocol):
     def newest_named(self, name: str) -> Pipeline | None:
         """The newest pipeline of this name."""
 
-    def list(self, *, limit: int, cursor: str | None) -> Page[Pipeline]:
-        """Newest first."""
+    def list(self, *, limit: int, cursor: str | None, holding: Digest | None = None) -> Page[Pipeline]:
+        """Newest first; those that hold a module if it is named."""
 
     def using(self, digest: Digest) -> tuple[Pipeline, ...]:
         """Pipelines that hold this module."""

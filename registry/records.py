@@ -126,11 +126,15 @@ class TensorListing(Frozen):
 
 
 class Lineage(Frozen):
-    """What a module stands on, nearest first, and what stands on it."""
+    """All a module stands on, nearest first; a page of all that stands on it, at whatever distance, nearest first.
+
+    `pipelines` are the newest that hold it. What is not in the zoo any more is named by its digest.
+    """
 
     below: tuple[str, ...]
     above: tuple[str, ...]
     pipelines: tuple[str, ...]
+    next_cursor: str | None = None
 
 
 class ModuleSearch(Frozen):
@@ -173,10 +177,14 @@ class Alias(Frozen):
 
 
 class AliasMove(Frozen):
-    """One step in the history of an alias."""
+    """One step in the history of an alias: where it pointed from then on; null where it was removed.
+
+    The digest stays when the version goes.
+    """
 
     revision: int
-    version: int
+    version: int | None
+    digest: DigestField | None = None
     moved_at: datetime
 
 

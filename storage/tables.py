@@ -135,7 +135,7 @@ class AliasRow(Table):
 
 
 class AliasMoveRow(Table):
-    """One move of an alias; it stays when the version goes."""
+    """One move of an alias; it stays when the version or the alias goes. Version 0: the alias was removed."""
 
     __tablename__ = "alias_moves"
 
@@ -144,6 +144,7 @@ class AliasMoveRow(Table):
     revision: Mapped[int] = mapped_column(primary_key=True)
     version: Mapped[int]
     moved_at: Mapped[datetime]
+    digest: Mapped[str | None]
 
 
 class PipelineRow(Table):

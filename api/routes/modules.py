@@ -19,6 +19,8 @@ from api.inputs import (
     JSON,
     LONGEST_PAGE,
     PAGE,
+    Cursor,
+    Limit,
     Services,
     TheModule,
     TheRef,
@@ -69,7 +71,7 @@ class UploadedBytes(Frozen):
 class YankReason(Frozen):
     """Why a version should not be used any more; null takes the yank back."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=2000)] | None
+    reason: Annotated[str, Field(min_length=1, max_length=2000, pattern="^[^\x00]*$")] | None
 
 
 @router.get("/modules", response_model=ModulePage, operation_id="search_modules", responses=refusals())
@@ -230,10 +232,10 @@ def list_tensors(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
     operation_id="show_lineage",
     responses=refusals(InvalidNameError, NotFoundError),
 )
-def show_lineage(ref: TheRef, zoo: TheZoo) -> Response:
-    """What a version stands on, nearest first, and what stands on it."""
+def show_lineage(ref: TheRef, zoo: TheZoo, limit: Limit = LONGEST_PAGE, cursor: Cursor = None) -> Response:
+    """All a version stands on, a page of all that stands on it, nearest first, and the pipelines that hold it."""
     with _hidden_versions_named(zoo, ref):
-        return answer(zoo.modules.lineage(ref))
+        return answer(zoo.modules.lineage(ref, limit=limit, cursor=cursor))
 
 
 @router.put(

@@ -4,7 +4,7 @@ import hashlib
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -29,7 +29,7 @@ from registry.errors import (
     TooLargeError,
 )
 from registry.frozen import Frozen
-from registry.names import Digest
+from registry.names import Digest, DigestField
 from registry.rankings import PipelineCheck, PipelineFault
 from registry.records import BlobInfo, Job, JobStatus, Page, Pipeline
 from registry.work import PredictResult
@@ -38,6 +38,8 @@ from registry.zoo import Zoo
 router = APIRouter(tags=["pipelines"])
 
 Refs = Annotated[tuple[str, ...], Field(min_length=1, max_length=64, description="input, hidden ..., output")]
+
+Holding = Annotated[DigestField | None, Query(description="digest of a module that they hold")]
 
 
 class Composition(Frozen):
@@ -80,9 +82,9 @@ def compose_pipeline(body: Composition, zoo: TheZoo, key: TheKey) -> Response:
 
 
 @router.get("/pipelines", response_model=Page[Pipeline], operation_id="list_pipelines", responses=refusals())
-def list_pipelines(zoo: TheZoo, limit: Limit = PAGE, cursor: Cursor = None) -> Response:
-    """All pipelines, newest first."""
-    return answer(zoo.pipelines.list(limit=limit, cursor=cursor))
+def list_pipelines(zoo: TheZoo, limit: Limit = PAGE, cursor: Cursor = None, module: Holding = None) -> Response:
+    """All pipelines, newest first; with `module`, those that hold the module with this digest."""
+    return answer(zoo.pipelines.list(limit=limit, cursor=cursor, holding=module))
 
 
 @router.get(

@@ -22,6 +22,7 @@ CONTRACT = {
     "DELETE /modules/{namespace}/{name}/versions/{ref}",
     "GET /modules/{namespace}/{name}/aliases/{alias}",
     "PUT /modules/{namespace}/{name}/aliases/{alias}",
+    "DELETE /modules/{namespace}/{name}/aliases/{alias}",
     "GET /modules/{namespace}/{name}/aliases/{alias}/history",
     "PUT /blobs/{digest}",
     "GET /blobs/{digest}",

@@ -1,4 +1,4 @@
-"""One append-only audit in place of the changes, and answers that are kept under a request's own key.
+"""One append-only audit in place of the changes; answers kept under a request's key; what aliases pointed at.
 
 Revision ID: 0010
 Revises: 0006
@@ -38,6 +38,11 @@ def upgrade() -> None:
     """Make the tables, and carry over what has happened so far; who did it was not kept then."""
     _audit()
     _request_keys()
+    op.add_column("alias_moves", sa.Column("digest", sa.Text()))
+    op.execute(
+        "UPDATE alias_moves SET digest = (SELECT versions.digest FROM versions "
+        "WHERE versions.module_id = alias_moves.module_id AND versions.version = alias_moves.version)"
+    )
     before = ""
     for rows in _some(CHANGES, CHANGES.c.serial):
         entries = []
@@ -62,6 +67,8 @@ def downgrade() -> None:
         AUDIT.c.public, AUDIT.c.kind != "unalias"
     )
     op.execute(sa.insert(CHANGES).from_select(["serial", "kind", "ref", "at"], public))
+    op.execute("DELETE FROM alias_moves WHERE version = 0")
+    op.drop_column("alias_moves", "digest")
     op.drop_table("request_keys")
     op.drop_table("audit")
     if op.get_bind().dialect.name == "postgresql":
