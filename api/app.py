@@ -6,6 +6,7 @@ from fastapi import Depends, FastAPI
 
 from api import problems
 from api.door import Door
+from api.errands import running_errands
 from api.guests import Guests
 from api.inputs import Services, refuse_unknown_parameters
 from api.metrics import Metrics
@@ -26,6 +27,7 @@ from api.routes import (
     queries,
     tasks,
     transferability,
+    webhooks,
 )
 from api.uploads import Desk
 from api.waiting import WaitingRoom
@@ -33,7 +35,7 @@ from registry.zoo import Zoo
 
 ROUTES = (
     *(modules, aliases, blobs, pipelines, datasets, tasks, transferability, labels, queries, outcomes, jobs),
-    *(changes, audit, health),
+    *(changes, webhooks, audit, health),
 )
 DESCRIPTION = "Publish network modules, compose them, train them, and ask which of them serves your data."
 
@@ -47,6 +49,7 @@ def create_app(zoo: Zoo) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        lifespan=running_errands,
         dependencies=[Depends(refuse_unknown_parameters)],
     )
     metrics, guests = Metrics(), Guests(zoo)

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
-from registry.history_ports import ChangeRecords, RequestKeyRecords
+from registry.history_ports import ChangeRecords, RequestKeyRecords, WebhookRecords
 from registry.names import Digest, ModuleName, Selector
 from registry.outcome_records import How, Outcome
 from registry.records import (
@@ -354,6 +354,7 @@ class UnitOfWork(Protocol):
     outcomes: OutcomeRecords
     changes: ChangeRecords
     request_keys: RequestKeyRecords
+    webhooks: WebhookRecords
 
     def hold(self) -> None:
         """Wait until no other transaction holds, and hold until this one ends.

@@ -7,6 +7,7 @@ from typing import Self
 from registry.audit import AuditService
 from registry.blobs import BlobKeeper
 from registry.changes import ChangeService
+from registry.courier import Courier
 from registry.datasets import DatasetService
 from registry.jobs import JobService, Makers
 from registry.joint_statistics import JointStatisticsService
@@ -21,11 +22,16 @@ from registry.sets import SetService
 from registry.settings import Settings
 from registry.statistics import StatisticsService
 from registry.tasks import TaskService
+from registry.webhooks import WebhookService
 
 
 @dataclass(frozen=True, slots=True)
 class Zoo:
-    """Everything the doors need. `check_ready` raises ZooError while the service cannot serve; `close` ends it."""
+    """Everything the doors need.
+
+    `check_ready` raises ZooError while the service cannot serve; `close` ends it. The `courier` brings changes to
+    webhooks, where something can be sent at all.
+    """
 
     settings: Settings
     blobs: BlobStore
@@ -42,8 +48,10 @@ class Zoo:
     labels: LabelRelationService
     changes: ChangeService
     audit: AuditService
+    webhooks: WebhookService
     check_ready: Callable[[], None]
     close: Callable[[], None]
+    courier: Courier | None = None
 
     @classmethod
     def wire(
@@ -80,6 +88,7 @@ class Zoo:
             outcomes=OutcomeService(begin, clock, queries),
             changes=ChangeService(begin),
             audit=AuditService(begin),
+            webhooks=WebhookService(begin, clock, settings),
             check_ready=check_ready,
             close=close,
         )

@@ -315,6 +315,39 @@ class RequestKeyRow(Table):
     at: Mapped[datetime] = mapped_column(index=True)
 
 
+class WebhookRow(Table):
+    """One webhook, how far it is, and who serves it until when."""
+
+    __tablename__ = "webhooks"
+    __table_args__ = (Index(None, "owner", "created_at"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    created_at: Mapped[datetime]
+    secret: Mapped[str]
+    record: Mapped[str]
+    serial: Mapped[int]
+    failures: Mapped[int]
+    failing_since: Mapped[datetime | None]
+    next_at: Mapped[datetime]
+    disabled: Mapped[str | None]
+    holder: Mapped[str | None]
+    held_until: Mapped[datetime | None]
+
+
+class DeliveryRow(Table):
+    """One try to deliver a change to a webhook."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (Index(None, "webhook", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    webhook: Mapped[str] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
+    at: Mapped[datetime]
+    serial: Mapped[int]
+    record: Mapped[str]
+
+
 class CounterRow(Table):
     """The last number given, under a name; whoever raises it holds it until the transaction ends."""
 

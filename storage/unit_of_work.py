@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from registry.history_ports import ChangeRecords, RequestKeyRecords
+from registry.history_ports import ChangeRecords, RequestKeyRecords, WebhookRecords
 from registry.ports import (
     Begin,
     DatasetRecords,
@@ -31,6 +31,7 @@ from storage.records.request_keys import SqlRequestKeyRecords
 from storage.records.statistics import SqlStatisticsRecords
 from storage.records.tasks import SqlTaskRecords
 from storage.records.verification import SqlVerificationRecords
+from storage.records.webhooks import SqlWebhookRecords
 from storage.transaction import Transaction
 from storage.translation import translated
 
@@ -56,6 +57,7 @@ class SqlUnitOfWork:
     outcomes: OutcomeRecords
     changes: ChangeRecords
     request_keys: RequestKeyRecords
+    webhooks: WebhookRecords
 
     def __init__(self, session: Session) -> None:
         """Args: session: a session that has begun."""
@@ -71,6 +73,7 @@ class SqlUnitOfWork:
         self.outcomes = SqlOutcomeRecords(transaction)
         self.changes = SqlChangeRecords(transaction)
         self.request_keys = SqlRequestKeyRecords(transaction)
+        self.webhooks = SqlWebhookRecords(transaction)
 
     def hold(self) -> None:
         """Wait until no other transaction holds, and hold until this one ends.

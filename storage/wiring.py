@@ -1,9 +1,11 @@
 """Where the zoo is put together: the one place that names every part."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlalchemy import Engine
 
+from registry.courier import Courier
 from registry.errors import BusyError
 from registry.ports import BlobStore
 from registry.settings import Settings
@@ -12,6 +14,7 @@ from storage.clock import utc_now
 from storage.engine import open_engine
 from storage.folder_blobs import FolderBlobs
 from storage.migrations import newest_revision, revision_of, upgrade
+from storage.outgoing import HttpSender
 from storage.translation import disk_translated
 from storage.unit_of_work import units_of_work
 
@@ -29,14 +32,16 @@ def open_zoo(settings: Settings) -> Zoo:
     engine = open_engine(settings.database_url)
     upgrade(engine)
     blobs = FolderBlobs(settings.home / "blobs")
-    return Zoo.wire(
-        begin=units_of_work(engine),
+    begin = units_of_work(engine)
+    zoo = Zoo.wire(
+        begin=begin,
         blobs=blobs,
         clock=utc_now,
         settings=settings,
         check_ready=readiness(engine, blobs),
         close=engine.dispose,
     )
+    return replace(zoo, courier=Courier(begin, utc_now, HttpSender(private=settings.webhook_private)))
 
 
 def readiness(engine: Engine, blobs: BlobStore) -> Callable[[], None]:

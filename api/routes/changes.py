@@ -1,5 +1,6 @@
 """The change feed over HTTP: a page after a serial, waited for if need be, or server-sent events."""
 
+import time
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated
@@ -20,6 +21,9 @@ from registry.frozen import Frozen
 from registry.records import Change
 
 router = APIRouter(tags=["changes"])
+
+FOLLOWED_SECONDS = 300.0
+"""Then a stream ends; browsers come back by themselves, with `Last-Event-ID`."""
 
 NAMESPACE = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
@@ -64,7 +68,7 @@ async def follow_changes(
         str | None, Header(alias="Last-Event-ID", pattern="^[0-9]{1,18}$", description="the serial seen last")
     ] = None,
 ) -> Response:
-    """Changes as server-sent events, from `Last-Event-ID`, `since`, or now on, until the caller leaves."""
+    """Changes as server-sent events, from `Last-Event-ID`, `since`, or now on, for five minutes."""
     begin = wanted.since if last_event_id is None else int(last_event_id)
     if begin is None:
         begin = await services.room.look(services.zoo.changes.serial)
@@ -72,9 +76,9 @@ async def follow_changes(
 
 
 async def _events(services: Services, serial: int, namespace: str | None) -> AsyncIterator[bytes]:
-    """Every change after a serial as an event, and a sign of life in between."""
-    pulse = Pulse()
-    while True:
+    """Every change after a serial as an event, and a sign of life in between; whoever wants more comes back."""
+    pulse, ends = Pulse(), time.monotonic() + FOLLOWED_SECONDS
+    while time.monotonic() < ends:
         news = partial(services.zoo.changes.since, serial, limit=LONGEST_PAGE, namespace=namespace)
         feed = await services.room.look(news)
         serial = feed.serial

@@ -209,3 +209,8 @@ def test_entries_are_found_by_who_asked(fresh: Service) -> None:
 )
 def test_a_wrong_search_of_the_audit_is_refused(http: httpx.Client, params: dict[str, str]) -> None:
     assert http.get("/audit", params=params).status_code == 422
+
+
+def test_a_stream_ends_after_a_while(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.routes.changes.FOLLOWED_SECONDS", 0.5)
+    assert followed(http, 9, params={"since": serial(http)}) == []

@@ -1,4 +1,4 @@
-"""One append-only audit in place of the changes; answers kept under a request's key; what aliases pointed at.
+"""One append-only audit in place of the changes; answers kept under a request's key; what aliases pointed at; webhooks.
 
 Revision ID: 0010
 Revises: 0006
@@ -38,6 +38,7 @@ def upgrade() -> None:
     """Make the tables, and carry over what has happened so far; who did it was not kept then."""
     _audit()
     _request_keys()
+    _webhooks()
     op.add_column("alias_moves", sa.Column("digest", sa.Text()))
     op.execute(
         "UPDATE alias_moves SET digest = (SELECT versions.digest FROM versions "
@@ -69,7 +70,8 @@ def downgrade() -> None:
     op.execute(sa.insert(CHANGES).from_select(["serial", "kind", "ref", "at"], public))
     op.execute("DELETE FROM alias_moves WHERE version = 0")
     op.drop_column("alias_moves", "digest")
-    op.drop_table("request_keys")
+    for table in ("request_keys", "webhook_deliveries", "webhooks"):
+        op.drop_table(table)
     op.drop_table("audit")
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION audit_is_only_added_to()")
@@ -103,6 +105,32 @@ def _request_keys() -> None:
     )
     op.create_index("ix_request_keys_about", "request_keys", ["about"])
     op.create_index("ix_request_keys_at", "request_keys", ["at"])
+
+
+def _webhooks() -> None:
+    op.create_table(
+        "webhooks",
+        sa.Column("id", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("secret", "record")),
+        *(sa.Column(name, NUMBER, nullable=False) for name in ("serial", "failures")),
+        sa.Column("failing_since", MOMENT),
+        sa.Column("next_at", MOMENT, nullable=False),
+        *(sa.Column(name, sa.Text()) for name in ("disabled", "holder")),
+        sa.Column("held_until", MOMENT),
+    )
+    op.create_index("ix_webhooks_owner_created_at", "webhooks", ["owner", "created_at"])
+    op.create_table(
+        "webhook_deliveries",
+        sa.Column("id", NUMBER, primary_key=True, nullable=False),
+        sa.Column("webhook", sa.Text(), nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("serial", NUMBER, nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["webhook"], ["webhooks.id"], ondelete="CASCADE"),
+    )
+    op.create_index("ix_webhook_deliveries_webhook_at", "webhook_deliveries", ["webhook", "at"])
 
 
 def _guard() -> None:
