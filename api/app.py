@@ -6,6 +6,7 @@ from fastapi import Depends, FastAPI
 
 from api import problems
 from api.door import Door
+from api.errands import running_errands
 from api.guests import Guests
 from api.inputs import Services, refuse_unknown_parameters, require_permission
 from api.metrics import Metrics
@@ -13,7 +14,9 @@ from api.openapi import describe
 from api.pages.routes import router as pages
 from api.routes import (
     aliases,
+    audit,
     blobs,
+    changes,
     datasets,
     health,
     jobs,
@@ -27,6 +30,7 @@ from api.routes import (
     tokens,
     transferability,
     uploads,
+    webhooks,
 )
 from api.uploads import Desk
 from api.waiting import WaitingRoom
@@ -47,6 +51,9 @@ ROUTES = (
     jobs,
     tokens,
     namespaces,
+    changes,
+    webhooks,
+    audit,
     health,
 )
 DESCRIPTION = "Publish network modules, compose them, train them, and ask which of them serves your data."
@@ -61,6 +68,7 @@ def create_app(zoo: Zoo) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        lifespan=running_errands,
         dependencies=[Depends(require_permission), Depends(refuse_unknown_parameters)],
     )
     metrics, guests = Metrics(), Guests(zoo)

@@ -23,6 +23,7 @@ from api.limits import Limits
 from api.metrics import Metrics
 from api.problems import framework_problem, problem_of, respond, respond_to
 from registry.access import Identity
+from registry.audit import REQUEST
 from registry.errors import BusyError, InvalidTokenError, TooLargeError, ZooError
 from registry.settings import Settings
 from registry.tokens import TokenService
@@ -73,11 +74,13 @@ class Door:
         scope[REQUEST_ID] = exchange.request_id
         scope[BODY_LIMIT] = _body_limit(scope["path"], self._settings.json_limit_bytes)
         structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
+        request = REQUEST.set(exchange.request_id)
         answer = _Answer(exchange, send)
         try:
             await self._guarded(exchange, receive, answer)
         finally:
             self._note(exchange)
+            REQUEST.reset(request)
             structlog.contextvars.unbind_contextvars("request_id")
 
     async def _guarded(self, exchange: _Exchange, receive: Receive, answer: "_Answer") -> None:

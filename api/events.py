@@ -47,6 +47,29 @@ async def follow(request: Request, room: WaitingRoom, subject: Subject[State]) -
     return _EventStream(_events(room, subject, first), room)
 
 
+def stream(request: Request, room: WaitingRoom, events: AsyncIterator[bytes]) -> Response:
+    """Answer with events that never end by themselves."""
+    return Response(media_type=MEDIA_TYPE) if request.scope.get(HEAD, False) else _EventStream(events, room)
+
+
+class Pulse:
+    """The pauses of a stream, and the signs of life that tell proxies and callers that it goes on."""
+
+    def __init__(self) -> None:
+        """Begin now."""
+        self._pause, self._spoke = PAUSE_SECONDS, time.monotonic()
+
+    async def rest(self, *, spoke: bool) -> AsyncIterator[bytes]:
+        """Pause, longer each time that nothing was said; give a sign of life when one is due."""
+        if spoke:
+            self._pause, self._spoke = PAUSE_SECONDS, time.monotonic()
+        elif time.monotonic() - self._spoke >= KEEP_ALIVE_SECONDS:
+            self._spoke = time.monotonic()
+            yield KEEP_ALIVE
+        await anyio.sleep(self._pause)
+        self._pause = min(1.5 * self._pause, LONGEST_PAUSE_SECONDS)
+
+
 class _EventStream(StreamingResponse):
     """A stream that takes a seat before it begins, so that too many are refused and not cut off."""
 
@@ -62,20 +85,17 @@ class _EventStream(StreamingResponse):
 
 async def _events(room: WaitingRoom, subject: Subject[State], state: State) -> AsyncIterator[bytes]:
     """Each new state as an event; it ends with the last one, or when its subject is gone."""
-    told, pause, spoke = "", PAUSE_SECONDS, time.monotonic()
+    told, pulse = "", Pulse()
     while True:
         text = state.model_dump_json()
-        if text != told:
+        is_new, told = text != told, text
+        if is_new:
             name = subject.status(state) if subject.ended(state) else "progress"
             yield f"event: {name}\ndata: {text}\n\n".encode()
-            told, pause, spoke = text, PAUSE_SECONDS, time.monotonic()
         if subject.ended(state):
             return
-        if time.monotonic() - spoke >= KEEP_ALIVE_SECONDS:
-            yield KEEP_ALIVE
-            spoke = time.monotonic()
-        await anyio.sleep(pause)
-        pause = min(1.5 * pause, LONGEST_PAUSE_SECONDS)
+        async for sign in pulse.rest(spoke=is_new):
+            yield sign
         try:
             state = await room.look(subject.look)
         except ZooError:

@@ -4,15 +4,16 @@ import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from types import MappingProxyType
 from typing import TypeVar
+from uuid import uuid4
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from client.errors import UnexpectedAnswerError, error_of, unreachable
+from client.errors import ServiceUnreachableError, UnexpectedAnswerError, error_of, unreachable
 from registry.errors import InvalidInputError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -21,6 +22,8 @@ Value = str | int | bool | Sequence[str] | None
 BUSY = (429, 503)
 BUSY_WAIT_LIMIT_SECONDS = 10.0
 PREFER_MARGIN_SECONDS = 30.0
+ANSWER_LOST = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+"""The connection broke when the zoo may have done already what was asked."""
 
 KEEP_ALIVE = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -62,6 +65,7 @@ class Call:
     """One request: where to, with which JSON body, and how long the service may hold the answer back.
 
     `answer_seconds` is how long the answer may take to begin, where that is not as with other requests.
+    One that is `keyed` gets an idempotency key, and is sent again when its answer was lost on the way.
     """
 
     method: str
@@ -71,6 +75,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     wait_seconds: float = 0.0
     answer_seconds: float | None = None
+    keyed: bool = False
 
     @property
     def query(self) -> dict[str, str | list[str]]:
@@ -119,8 +124,16 @@ class Connection:
 
     def send(self, call: Call, *, content: bytes | None = None) -> httpx.Response:
         """Send a request; while the zoo says it is busy and when to come back, come back."""
-        for _ in range(self.timeouts.tries - 1):
-            response = self._send_once(call, content=content)
+        if call.keyed:
+            call = replace(call, headers={**call.headers, "Idempotency-Key": f'"{uuid4()}"'})
+        for tried in range(1, self.timeouts.tries):
+            try:
+                response = self._send_once(call, content=content)
+            except ServiceUnreachableError as error:
+                if not (call.keyed and isinstance(error.__cause__, ANSWER_LOST)):
+                    raise
+                self.timeouts.pause(tried)
+                continue
             seconds = _busy_seconds(response)
             if seconds is None:
                 return _accepted(response)

@@ -69,7 +69,7 @@ class Jobs:
 
     def submit(self, name: ModuleName | str, recipe: TrainingRecipe) -> Job:
         """Queue a training run that publishes under ``name``. Raises InvalidRecipeError, NotFoundError."""
-        return self._connection.ask(Call("POST", "/jobs", body=_NewJob(name=str(name), recipe=recipe)), Job)
+        return self._connection.ask(Call("POST", "/jobs", body=_NewJob(name=str(name), recipe=recipe), keyed=True), Job)
 
     def show(self, job_id: int) -> Job:
         """One job as it is now. Raises NotFoundError."""

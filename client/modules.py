@@ -1,6 +1,7 @@
 """Modules over HTTP: publish, search, show, fetch, aliases, yank."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from client.cache import Cache, digest_of_file
@@ -11,7 +12,17 @@ from client.uploads import RESUMABLE_BYTES, Uploads
 from registry.errors import InvalidInputError
 from registry.frozen import Frozen
 from registry.names import Digest, DigestField, ModuleName, ModuleRef, parse_alias
-from registry.records import Alias, Lineage, ModuleOverview, ModulePage, ModuleSearch, PublishedModule, TensorListing
+from registry.records import (
+    Alias,
+    AliasMove,
+    Lineage,
+    ModuleOverview,
+    ModulePage,
+    ModuleSearch,
+    Page,
+    PublishedModule,
+    TensorListing,
+)
 
 
 class _PublishedBefore(Frozen):
@@ -79,9 +90,9 @@ class Modules:
         """The newest versions, at most 200, and all aliases of a module. Raises NotFoundError."""
         return self._connection.ask(Call("GET", _path(name)), ModuleOverview)
 
-    def lineage(self, ref: ModuleRef | str) -> Lineage:
-        """What a version stands on, and what stands on it."""
-        return self._connection.ask(Call("GET", f"{_version_path(ref)}/lineage"), Lineage)
+    def lineage(self, ref: ModuleRef | str, *, cursor: str | None = None) -> Lineage:
+        """All a version stands on, and a page of all that stands on it."""
+        return self._connection.ask(Call("GET", f"{_version_path(ref)}/lineage", params={"cursor": cursor}), Lineage)
 
     def tensors(self, ref: ModuleRef | str) -> TensorListing:
         """The tensors of a version's file, without their values."""
@@ -123,6 +134,16 @@ class Modules:
         held = {"If-None-Match": "*"} if revision is None else {"If-Match": f'"{revision}"'}
         call = Call("PUT", _alias_path(name, alias), body=_AliasTarget(version=version), headers=held)
         return self._connection.ask(call, Alias)
+
+    def remove_alias(self, name: ModuleName | str, alias: str, *, revision: int) -> None:
+        """Take an alias away, if it is still at this revision. Raises NotFoundError, PreconditionFailedError."""
+        self._connection.send(Call("DELETE", _alias_path(name, alias), headers={"If-Match": f'"{revision}"'}))
+
+    def alias_history(self, name: ModuleName | str, alias: str, *, at: datetime | None = None) -> tuple[AliasMove, ...]:
+        """Every move of an alias, oldest first; with a moment, the one that held then. Raises NotFoundError."""
+        params = {"at": None if at is None else at.isoformat()}
+        call = Call("GET", f"{_alias_path(name, alias)}/history", params=params)
+        return self._connection.ask(call, Page[AliasMove]).items
 
     def yank(self, name: ModuleName | str, version: int, *, reason: str | None) -> PublishedModule:
         """Hide a version from searches; None takes that back."""

@@ -27,7 +27,7 @@ class Outcomes:
             ConflictError: it has no answer.
             InvalidInputError: each module that the answer lacks, or that is told twice.
         """
-        call = Call("POST", f"/queries/{query_id}/outcomes", body=PostedOutcomes(outcomes=tuple(outcomes)))
+        call = Call("POST", f"/queries/{query_id}/outcomes", body=PostedOutcomes(outcomes=tuple(outcomes)), keyed=True)
         return self._connection.ask(call, KeptOutcomes)
 
     def list(self, query_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Outcome]:

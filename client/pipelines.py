@@ -43,7 +43,7 @@ class Pipelines:
 
     def compose(self, name: str, refs: Sequence[str]) -> Pipeline:
         """Compose modules, pinned to their digests. Raises PipelineMisfitError with every misfit."""
-        call = Call("POST", "/pipelines", body=_Composition(name=name, modules=tuple(refs)))
+        call = Call("POST", "/pipelines", body=_Composition(name=name, modules=tuple(refs)), keyed=True)
         return self._connection.ask(call, Pipeline)
 
     def show(self, pipeline_id: str) -> Pipeline:

@@ -23,7 +23,7 @@ class Tasks:
             InvalidTaskError: the dataset lacks a label, or fewer than two classes are left.
         """
         merged = {label: tuple(parts) for label, parts in (classes or {}).items()}
-        call = Call("POST", "/tasks", body=TaskSpec(dataset=dataset, classes=merged))
+        call = Call("POST", "/tasks", body=TaskSpec(dataset=dataset, classes=merged), keyed=True)
         return self._connection.ask(call, Task)
 
     def show(self, task_id: str) -> Task:

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from registry.audit import note
 from registry.blobs import BlobKeeper
 from registry.dataset_file import limits_from, summarise
 from registry.errors import ConflictError, NotFoundError, ZooError
 from registry.names import Digest
 from registry.ports import Begin, BlobStore, Clock, UnitOfWork
 from registry.queries import cancel_job
-from registry.records import Dataset, Page
+from registry.records import STAFF, Dataset, Page
 from registry.settings import Settings
 from registry.statements import DatasetStatement, check_statement
 from registry.work import JointWork, PredictWork, ScoreWork, TrainWork, VerifyWork, Work
@@ -63,6 +64,8 @@ class DatasetService:
             if present is not None and not present.held:
                 orphans = self._confirm(work, stated=present, read=dataset)
             work.datasets.add(dataset, owner=owner)
+            if mine is None or not mine.held:
+                note(work, "add_dataset", blob, at=self._clock(), by=owner)
         for orphan in orphans:
             self._keeper.discard(orphan)
         return AddedDataset(dataset, created=mine is None or not mine.held)
@@ -98,6 +101,8 @@ class DatasetService:
                 _check_agreement(statement, present)
             dataset = present or statement.as_dataset(at=self._clock())
             work.datasets.add(dataset, owner=owner)
+            if mine is None:
+                note(work, "add_dataset", dataset.digest, at=self._clock(), by=owner, detail="stated")
         return AddedDataset(dataset, created=mine is None)
 
     def _checked(self, blob: Digest, *, leave_out_broken: bool) -> Dataset:
@@ -154,6 +159,7 @@ class DatasetService:
             if work.datasets.remove(digest, owner=owner):
                 checkpoints = self._forget(work, digest)
                 orphans = (digest, *checkpoints, *work.statistics.remove_data(digest))
+            note(work, "remove_dataset", digest, at=self._clock(), by=owner or STAFF)
         for blob in orphans:
             (discard or self._keeper.discard)(blob)
 
@@ -162,6 +168,7 @@ class DatasetService:
         for task in work.tasks.of_dataset(digest):
             work.tasks.remove(task.id)
         work.queries.remove_data(digest)
+        work.request_keys.forget_about(digest)
         stopped = [job for job in work.jobs.open() if dataset_of(job.work) == digest]
         for job in stopped:
             cancel_job(work, job.id, clock=self._clock)

@@ -40,6 +40,13 @@ class InvalidInputError(ZooError):
     status = 422
 
 
+class KeyReusedError(InvalidInputError):
+    """An `Idempotency-Key` was sent before, with another request; each request needs a key of its own."""
+
+    code = "idempotency_key_reused"
+    title = "The key belongs to another request"
+
+
 class InvalidNameError(InvalidInputError):
     """A name, a reference or a digest is not written as the contract says."""
 

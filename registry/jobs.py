@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
 from registry.at_home import require_bytes
+from registry.audit import note
 from registry.blobs import BlobKeeper, pairs_of
 from registry.datasets import dataset_of
 from registry.errors import (
@@ -18,6 +20,7 @@ from registry.errors import (
     ZooError,
 )
 from registry.joint_statistics import JointStatisticsService
+from registry.key_records import RequestKey
 from registry.modules import CheckedFile, ModuleService
 from registry.names import Digest, ModuleName
 from registry.pipelines import PipelineService
@@ -25,6 +28,7 @@ from registry.ports import Begin, Clock, UnitOfWork
 from registry.queries import QueryService, cancel_job, jobs_of_query
 from registry.recipes import TrainingRecipe
 from registry.records import Job, JobStatus, Page, Progress
+from registry.request_keys import Made, once
 from registry.settings import Settings
 from registry.statistics import StatisticsService
 from registry.tasks import keep_task, make_task
@@ -70,10 +74,13 @@ class JobService:
         """Everything it needs from outside."""
         self._begin, self._clock, self._settings, self._makers = begin, clock, settings, makers
 
-    def submit_training(self, name: ModuleName, recipe: TrainingRecipe, *, owner: str) -> Job:
-        """Queue a training run.
+    def submit_training(
+        self, name: ModuleName, recipe: TrainingRecipe, *, owner: str, key: RequestKey | None = None
+    ) -> Job:
+        """Queue a training run, under one key once.
 
         Raises:
+            KeyReusedError: the key was used for another request.
             NotFoundError: its dataset is not there.
             ConflictError: the zoo was told of the dataset, but does not have its bytes.
             InvalidTaskError, InvalidRecipeError: it cannot be trained.
@@ -84,20 +91,26 @@ class JobService:
                 f"so use at most {LONGEST_BASE_NAME}"
             )
         with self._begin() as work:
-            work.hold()
-            dataset = work.datasets.get(recipe.task.dataset, owner=owner)
-            if dataset is None:
-                raise NotFoundError(f"there is no dataset {recipe.task.dataset}; upload it with POST /datasets")
-            require_bytes(work, dataset.digest, what="training")
-            task = make_task(dataset, recipe.task.classes)
-            limit = self._settings.module_limit_parameters
-            check_recipe(recipe, dataset, task.counts, parameter_limit=limit)
-            keep_task(work, task, at=self._clock())
-            training = TrainWork(name=str(name), recipe=recipe)
-            pairs = pairs_of(training)
-            if pairs is not None:
-                self._makers.keeper.require(work, pairs)
-            return work.jobs.submit(training, owner=owner, at=self._clock())
+            submit = partial(self._submit_training, work, TrainWork(name=str(name), recipe=recipe), owner=owner)
+            return once(work, key, submit, model=Job, at=self._clock(), about=recipe.task.dataset).model
+
+    def _submit_training(self, work: UnitOfWork, training: TrainWork, *, owner: str) -> Made[Job]:
+        """Check a training run and queue it."""
+        work.hold()
+        recipe, now = training.recipe, self._clock()
+        dataset = work.datasets.get(recipe.task.dataset, owner=owner)
+        if dataset is None:
+            raise NotFoundError(f"there is no dataset {recipe.task.dataset}; upload it with POST /datasets")
+        require_bytes(work, dataset.digest, what="training")
+        task = make_task(dataset, recipe.task.classes)
+        check_recipe(recipe, dataset, task.counts, parameter_limit=self._settings.module_limit_parameters)
+        keep_task(work, task, at=now)
+        pairs = pairs_of(training)
+        if pairs is not None:
+            self._makers.keeper.require(work, pairs)
+        job = work.jobs.submit(training, owner=owner, at=now)
+        note(work, "submit", f"job {job.id}", at=now, by=owner, detail=training.name)
+        return Made(job, created=True)
 
     def submit_prediction(self, work_to_do: PredictWork, *, owner: str) -> Job:
         """Queue a prediction over images that are stored already."""
@@ -244,12 +257,13 @@ class JobService:
         with self._begin() as work:
             work.hold()
             _require_dataset(work, job)
-            published = [self._makers.modules.record(work, name, file).module for name, file in checked]
+            by = f"job {job.id}"
+            published = [self._makers.modules.record(work, name, file, by=by).module for name, file in checked]
             self._verify(work, result.modules)
             refs = [module.ref for module in published]
             pipeline_id = None
             if result.pipeline is not None:
-                pipeline_id = self._makers.pipelines.record(work, result.pipeline, refs).pipeline.id
+                pipeline_id = self._makers.pipelines.record(work, result.pipeline, refs, by=by).pipeline.id
             done = result.model_copy(update={"published": tuple(refs), "pipeline_id": pipeline_id})
             return self._end(work, job, done)
 
@@ -335,11 +349,15 @@ class JobService:
                 raise _lost(_job(work, job_id), attempt)
             return _job(work, job_id)
 
-    def cancel(self, job_id: int) -> Job:
-        """Stop a job; one that has ended stays as it is. Its worker learns of it by its next heartbeat."""
+    def cancel(self, job_id: int, *, by: str | None = None) -> Job:
+        """Stop a job; one that has ended stays as it is. Its worker learns of it by its next heartbeat.
+
+        `by` is who asked for it, which is written down; None where the zoo does, as nobody waits for it any more.
+        """
         with self._begin() as work:
             _job(work, job_id)
-            cancel_job(work, job_id, clock=self._clock)
+            if cancel_job(work, job_id, clock=self._clock) and by is not None:
+                note(work, "cancel", f"job {job_id}", at=self._clock(), by=by)
             cancelled = _job(work, job_id)
         self._discard_checkpoint(cancelled)
         self._tell_queries(cancelled)

@@ -1,8 +1,11 @@
 """Modules: publish, find, point aliases at, yank, delete."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from registry.architectures.contracts import TensorType
+from registry.audit import note
+from registry.audit_records import Kind
 from registry.blobs import BlobKeeper
 from registry.errors import (
     Fault,
@@ -12,12 +15,14 @@ from registry.errors import (
     ReferencedError,
     TooLargeError,
 )
+from registry.lineage import MOST_RELATIVES, lineage_of
 from registry.manifest import ModuleManifest
 from registry.module_file import check_module_file, read_header
 from registry.names import Digest, ModuleName, ModuleRef, Selector
 from registry.namespaces import require_in_sight
 from registry.ports import Begin, BlobStore, Clock, UnitOfWork
 from registry.records import (
+    STAFF,
     Alias,
     AliasMove,
     BlobInfo,
@@ -86,15 +91,15 @@ class ModuleService:
             )
         return CheckedFile(info, manifest)
 
-    def publish(self, name: ModuleName, blob: Digest) -> Published:
+    def publish(self, name: ModuleName, blob: Digest, *, by: str = STAFF) -> Published:
         """Publish stored bytes as the next version of a module, or give the version that has them already.
 
-        In the same step a worker is asked to verify them, unless one has with success.
+        In the same step a worker is asked to verify them, unless one has with success. `by` is who asks.
         """
         checked = self.check(blob)
         with self._begin() as work:
             require_in_sight(work, name.namespace, what=str(name))
-            published = self.record(work, name, checked)
+            published = self.record(work, name, checked, by=by)
             request(work, blob, at=self._clock())
         return published
 
@@ -107,7 +112,7 @@ class ModuleService:
                 _require_below(work, checked.manifest)
         return checked.manifest
 
-    def record(self, work: UnitOfWork, name: ModuleName, checked: CheckedFile) -> Published:
+    def record(self, work: UnitOfWork, name: ModuleName, checked: CheckedFile, *, by: str = STAFF) -> Published:
         """Record a checked file within a transaction: the next version, or the one with these bytes."""
         self._keeper.require_beside(work, checked.blob.digest)
         version = work.modules.next_version(name)
@@ -126,7 +131,7 @@ class ModuleService:
             verification=found_of(work, checked.blob.digest),
         )
         work.modules.add(module)
-        work.changes.add("publish", module.ref, at=module.published_at)
+        note(work, "publish", module.ref, at=module.published_at, by=by, detail=module.digest)
         return Published(module, created=True)
 
     def get(self, ref: ModuleRef) -> PublishedModule:
@@ -170,16 +175,10 @@ class ModuleService:
         entries = {name: _entry(tensor, header.data_start) for name, tensor in header.tensors.items()}
         return TensorListing(digest=module.digest, tensors=entries)
 
-    def lineage(self, ref: ModuleRef) -> Lineage:
-        """What a version stands on and what stands on it. Raises NotFoundError."""
+    def lineage(self, ref: ModuleRef, *, limit: int = MOST_RELATIVES, cursor: str | None = None) -> Lineage:
+        """All a version stands on and a page of all that stands on it. Raises NotFoundError, InvalidInputError."""
         with self._begin() as work:
-            module = find_module(work, ref)
-            chain = chain_below(work, module)
-            return Lineage(
-                below=tuple(part.ref for part in reversed(chain[:-1])),
-                above=tuple(part.ref for part in work.modules.standing_on(module.digest)),
-                pipelines=tuple(pipeline.id for pipeline in work.pipelines.using(module.digest)),
-            )
+            return lineage_of(work, find_module(work, ref), limit=limit, cursor=cursor)
 
     def alias(self, name: ModuleName, alias: str) -> Alias:
         """Where an alias points. Raises NotFoundError."""
@@ -189,7 +188,9 @@ class ModuleService:
             raise NotFoundError(f"{name} has no alias {alias!r}")
         return found
 
-    def set_alias(self, name: ModuleName, alias: str, version: int, *, condition: AliasCondition) -> Alias:
+    def set_alias(
+        self, name: ModuleName, alias: str, version: int, *, condition: AliasCondition, by: str = STAFF
+    ) -> Alias:
         """Point an alias at a version, if nobody moved it meanwhile.
 
         Raises:
@@ -198,33 +199,69 @@ class ModuleService:
         """
         with self._begin() as work:
             module = find_module(work, ModuleRef(name, Selector(version=version)))
-            present = work.modules.alias(name, alias)
-            revision = _next_revision(present, condition, alias)
+            last = _last_move(work, name, alias)
+            revision = _next_revision(last, condition, alias)
             moved = Alias(alias=alias, version=version, digest=module.digest, revision=revision)
-            at = self._clock()
+            at = _not_before(last, self._clock())
             if not work.modules.move_alias(name, moved, at=at):
                 raise PreconditionFailedError(f"alias {alias!r} was moved at the same moment; read it and try again")
-            work.changes.add("alias", f"{name}@{alias}", at=at)
+            note(work, "alias", f"{name}@{alias}", at=at, by=by, detail=str(version))
         return moved
 
+    def remove_alias(self, name: ModuleName, alias: str, *, condition: AliasCondition, by: str = STAFF) -> None:
+        """Take an alias away, if nobody moved it meanwhile; its history stays, and its revisions go on.
+
+        Raises:
+            NotFoundError: there is no such alias.
+            PreconditionFailedError: it is not at the revision the caller saw.
+        """
+        with self._begin() as work:
+            present = work.modules.alias(name, alias)
+            if present is None:
+                raise NotFoundError(f"{name} has no alias {alias!r}")
+            last = _last_move(work, name, alias)
+            _next_revision(last, condition, alias)
+            at = _not_before(last, self._clock())
+            if not work.modules.remove_alias(name, present, at=at):
+                raise PreconditionFailedError(f"alias {alias!r} was moved at the same moment; read it and try again")
+            note(work, "unalias", f"{name}@{alias}", at=at, by=by)
+
     def alias_history(self, name: ModuleName, alias: str) -> tuple[AliasMove, ...]:
-        """Every move of an alias, oldest first. Raises NotFoundError."""
+        """Every move of an alias, oldest first, removals too. Raises NotFoundError where there never was one."""
         with self._begin() as work:
             moves = work.modules.alias_history(name, alias)
         if not moves:
             raise NotFoundError(f"{name} has no alias {alias!r}")
         return moves
 
-    def yank(self, name: ModuleName, version: int, reason: str | None) -> PublishedModule:
+    def alias_at(self, name: ModuleName, alias: str, at: datetime) -> AliasMove:
+        """The move by which an alias pointed where it did at a moment; from the very moment of a move, that one.
+
+        Raises NotFoundError where it was not there then.
+        """
+        moves = self.alias_history(name, alias)
+        standing = [move for move in moves if move.moved_at <= at]
+        if not standing:
+            first = moves[0].moved_at.isoformat()
+            raise NotFoundError(f"{name} had no alias {alias!r} at {at.isoformat()}; it was set first at {first}")
+        if standing[-1].version is None:
+            gone = standing[-1].moved_at.isoformat()
+            raise NotFoundError(f"{name} had no alias {alias!r} at {at.isoformat()}; it was removed at {gone}")
+        return standing[-1]
+
+    def yank(self, name: ModuleName, version: int, reason: str | None, *, by: str = STAFF) -> PublishedModule:
         """Hide a version from searches and `latest`, or, with None, show it again. It is still fetched when named."""
         ref = ModuleRef(name, Selector(version=version))
         with self._begin() as work:
-            find_module(work, ref)
+            module = find_module(work, ref)
+            if module.yanked == reason:
+                return module
             work.modules.set_yanked(name, version, reason)
-            work.changes.add("unyank" if reason is None else "yank", str(ref), at=self._clock())
+            kind: Kind = "unyank" if reason is None else "yank"
+            note(work, kind, str(ref), at=self._clock(), by=by, detail=reason or "")
             return find_module(work, ref)
 
-    def delete(self, name: ModuleName, version: int) -> None:
+    def delete(self, name: ModuleName, version: int, *, by: str = STAFF) -> None:
         """Remove a version. Raises NotFoundError, and ReferencedError listing what refers to it."""
         ref = ModuleRef(name, Selector(version=version))
         with self._begin() as work:
@@ -237,7 +274,7 @@ class ModuleService:
                     faults=users,
                 )
             work.modules.delete(name, version)
-            work.changes.add("delete", str(ref), at=self._clock())
+            note(work, "delete", str(ref), at=self._clock(), by=by, detail=module.digest)
 
 
 def find_module(work: UnitOfWork, ref: ModuleRef) -> PublishedModule:
@@ -246,17 +283,6 @@ def find_module(work: UnitOfWork, ref: ModuleRef) -> PublishedModule:
     if module is None:
         raise NotFoundError(f"there is no module {ref}; `GET /modules?q={ref.name.name}` searches for it")
     return module
-
-
-def chain_below(work: UnitOfWork, module: PublishedModule) -> tuple[PublishedModule, ...]:
-    """The module and all it stands on, the input module first. Raises NotFoundError where the chain is broken."""
-    chain = [module]
-    while chain[-1].below is not None:
-        below = work.modules.by_digest(chain[-1].below)
-        if not below:
-            raise NotFoundError(f"{chain[-1].ref} stands on {chain[-1].below}, which is not in this zoo")
-        chain.append(below[0])
-    return tuple(reversed(chain))
 
 
 def _require_below(work: UnitOfWork, manifest: ModuleManifest) -> None:
@@ -279,15 +305,25 @@ def _require_fit(gives: TensorType, takes: TensorType, ref: str) -> None:
         raise InvalidManifestError(detail, faults=[Fault("/module/takes", detail, "shape_mismatch")])
 
 
-def _next_revision(present: Alias | None, condition: AliasCondition, alias: str) -> int:
+def _last_move(work: UnitOfWork, name: ModuleName, alias: str) -> AliasMove | None:
+    """The newest move of an alias; None where there never was one."""
+    return next(reversed(work.modules.alias_history(name, alias)), None)
+
+
+def _not_before(last: AliasMove | None, now: datetime) -> datetime:
+    """When a move happens: now, but never before the last, whatever the clocks of two services say."""
+    return now if last is None else max(now, last.moved_at)
+
+
+def _next_revision(last: AliasMove | None, condition: AliasCondition, alias: str) -> int:
     """The revision a move gives. Raises PreconditionFailedError when the condition does not hold."""
-    if condition.must_be_new and present is not None:
-        raise PreconditionFailedError(f"alias {alias!r} exists at revision {present.revision}; use If-Match to move it")
-    revision = 0 if present is None else present.revision
-    if condition.revision is not None and condition.revision != revision:
-        raise PreconditionFailedError(
-            f"alias {alias!r} is at revision {revision}, not {condition.revision}; read it and try again"
-        )
+    revision = 0 if last is None else last.revision
+    is_there = last is not None and last.version is not None
+    if condition.must_be_new and is_there:
+        raise PreconditionFailedError(f"alias {alias!r} exists at revision {revision}; use If-Match to move it")
+    if condition.revision is not None and (not is_there or condition.revision != revision):
+        present = f"is at revision {revision}" if is_there else "is not there"
+        raise PreconditionFailedError(f"alias {alias!r} {present}, not {condition.revision}; read it and try again")
     return revision + 1
 
 

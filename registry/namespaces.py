@@ -1,10 +1,11 @@
 """Namespaces: which are private, and who their members are."""
 
+from registry.audit import note
 from registry.errors import Fault, InvalidInputError, NotFoundError
 from registry.names import parse_word
 from registry.namespace_records import Namespace, Visibility
 from registry.ports import Begin, Clock, UnitOfWork
-from registry.records import Page
+from registry.records import STAFF, Page
 
 
 class NamespaceService:
@@ -25,7 +26,7 @@ class NamespaceService:
         with self._begin() as work:
             return Page[Namespace](items=work.namespaces.all_private())
 
-    def set(self, namespace: Namespace) -> Namespace:
+    def set(self, namespace: Namespace, *, by: str = STAFF) -> Namespace:
         """Make a namespace private, with its members, or public. What is asked from here on has other answers.
 
         Raises:
@@ -43,7 +44,7 @@ class NamespaceService:
             work.namespaces.put(namespace, at=at)
             now = work.namespaces.get(namespace.namespace)
             if now != before:
-                work.changes.add("namespace", namespace.namespace, at=at)
+                note(work, "namespace", namespace.namespace, at=at, by=by, detail=now.visibility.value)
         return now
 
 

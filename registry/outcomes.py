@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
+from registry.audit import note
 from registry.calibration import calibrate
 from registry.errors import ConflictError, Fault, InvalidInputError, NotFoundError
+from registry.key_records import RequestKey
 from registry.names import Digest
 from registry.outcome_records import (
     Calibration,
@@ -13,10 +16,11 @@ from registry.outcome_records import (
     Outcome,
     PostedOutcome,
 )
-from registry.ports import Begin, Clock
+from registry.ports import Begin, Clock, UnitOfWork
 from registry.queries import QueryService
 from registry.rankings import QueryState, Ranking, RankingRow, Reusability
 from registry.records import Page, QueryStatus
+from registry.request_keys import Made, once
 
 Row = RankingRow | Reusability
 Key = tuple[Digest, str, How]
@@ -33,28 +37,40 @@ class OutcomeService:
         """Everything it needs from outside."""
         self._begin, self._clock, self._queries = begin, clock, queries
 
-    def post(self, query_id: str, posted: Sequence[PostedOutcome], *, owner: str | None) -> KeptOutcomes:
+    def post(
+        self, query_id: str, posted: Sequence[PostedOutcome], *, owner: str, key: RequestKey | None = None
+    ) -> KeptOutcomes:
         """Keep what modules of a query reached, all or none; one said before by metric and way is replaced.
 
         Raises:
             NotFoundError: there is no such query.
             ConflictError: it has no answer yet, or none at all.
             InvalidInputError: it is a map; or each module that its answer lacks, or that is told twice.
+            KeyReusedError: the key was used for another request.
         """
         state = self._queries.state(query_id, owner=owner)
         told = _matched(state, posted, at=self._clock())
         with self._begin() as work:
-            work.hold()
-            if work.queries.get(query_id) is None:
-                raise NotFoundError(f"the query {query_id} was deleted meanwhile, with its dataset")
-            before = {_key(one): one for one in work.outcomes.of_query(query_id)}
-            now = [_standing(one, before.get(_key(one))) for one in told]
-            work.outcomes.put([one for one in now if before.get(_key(one)) != one])
-        return KeptOutcomes(
+            put = partial(self._put, work, query_id, told, owner=owner)
+            return once(work, key, put, model=KeptOutcomes, at=self._clock(), about=told[0].data).model
+
+    def _put(self, work: UnitOfWork, query_id: str, told: Sequence[Outcome], *, owner: str) -> Made[KeptOutcomes]:
+        """Keep what is told of a query, where it was not told before."""
+        work.hold()
+        if work.queries.get(query_id) is None:
+            raise NotFoundError(f"the query {query_id} was deleted meanwhile, with its dataset")
+        before = {_key(one): one for one in work.outcomes.of_query(query_id)}
+        now = [_standing(one, before.get(_key(one))) for one in told]
+        changed = [one for one in now if before.get(_key(one)) != one]
+        work.outcomes.put(changed)
+        if changed:
+            note(work, "outcome", query_id, at=self._clock(), by=owner)
+        kept = KeptOutcomes(
             outcomes=tuple(now),
             created=sum(_key(one) not in before for one in now),
             replaced=sum(before.get(_key(one), one) != one for one in now),
         )
+        return Made(kept, created=kept.created > 0)
 
     def list(self, query_id: str, *, owner: str | None, limit: int, cursor: str | None) -> Page[Outcome]:
         """The outcomes of a query, by module, metric and way. Raises NotFoundError."""

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from registry.architectures.contracts import Link, check_chain
+from registry.audit import note
 from registry.errors import ConflictError, Fault, InvalidNameError, NotFoundError, PipelineMisfitError
+from registry.key_records import RequestKey
 from registry.manifest import ModuleManifest
 from registry.module_file import PipelinePart, read_tensors, write_pipeline_file
 from registry.names import Digest, ModuleRef, parse_word
 from registry.ports import Begin, BlobStore, Clock, UnitOfWork
-from registry.records import Page, PinnedModule, Pipeline, PublishedModule
+from registry.records import STAFF, Page, PinnedModule, Pipeline, PublishedModule
+from registry.request_keys import Made, once
 from registry.verification import refusal
 from registry.work import PredictWork
 
@@ -53,12 +56,18 @@ class PipelineService:
         with self._begin() as work:
             return _faults(_resolve(work, refs))
 
-    def compose(self, name: str, refs: Sequence[str]) -> Composed:
-        """Make a pipeline. Raises InvalidNameError, PipelineMisfitError with every misfit."""
-        with self._begin() as work:
-            return self.record(work, name, refs)
+    def compose(self, name: str, refs: Sequence[str], *, by: str = STAFF, key: RequestKey | None = None) -> Composed:
+        """Make a pipeline. Raises InvalidNameError, PipelineMisfitError with every misfit, KeyReusedError."""
 
-    def record(self, work: UnitOfWork, name: str, refs: Sequence[str]) -> Composed:
+        def record() -> Made[Pipeline]:
+            composed = self.record(work, name, refs, by=by)
+            return Made(composed.pipeline, created=composed.created)
+
+        with self._begin() as work:
+            made = once(work, key, record, model=Pipeline, at=self._clock())
+        return Composed(made.model, created=made.created)
+
+    def record(self, work: UnitOfWork, name: str, refs: Sequence[str], *, by: str = STAFF) -> Composed:
         """The same within a transaction; it holds, so that no module goes between the check and the record."""
         parse_word(name, what="pipeline name")
         work.hold()
@@ -78,6 +87,7 @@ class PipelineService:
         known = work.pipelines.get(pipeline.id)
         if known is not None:
             return Composed(known, created=False)
+        note(work, "compose", pipeline.id, at=pipeline.created_at, by=by, detail=name)
         return _kept(work, pipeline)
 
     def get(self, pipeline_id: str) -> Pipeline:
@@ -88,10 +98,10 @@ class PipelineService:
             raise NotFoundError(f"there is no pipeline {pipeline_id[:200]!r}; compose one with POST /pipelines")
         return pipeline
 
-    def list(self, *, limit: int, cursor: str | None) -> Page[Pipeline]:
-        """All pipelines, newest first."""
+    def list(self, *, limit: int, cursor: str | None, holding: Digest | None = None) -> Page[Pipeline]:
+        """All pipelines, newest first; those that hold a module if it is named."""
         with self._begin() as work:
-            return work.pipelines.list(limit=limit, cursor=cursor)
+            return work.pipelines.list(limit=limit, cursor=cursor, holding=holding)
 
     def prediction(self, pipeline_id: str, images: Digest) -> PredictWork:
         """The work of running a pipeline over stored images. Raises NotFoundError, ConflictError."""

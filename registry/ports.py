@@ -7,13 +7,13 @@ from typing import BinaryIO, Protocol
 
 from registry.access import EVERYTHING, Sight
 from registry.access_ports import BlobOwnerRecords, NamespaceRecords, TokenRecords
+from registry.history_ports import ChangeRecords, RequestKeyRecords, WebhookRecords
 from registry.names import Digest, ModuleName, Selector
 from registry.outcome_records import How, Outcome
 from registry.records import (
     Alias,
     AliasMove,
     BlobInfo,
-    Change,
     Dataset,
     Facet,
     Job,
@@ -123,6 +123,9 @@ class ModuleRecords(Protocol):
     def standing_on(self, digest: Digest) -> tuple[PublishedModule, ...]:
         """Versions whose `below` is this digest."""
 
+    def descendants(self, digest: Digest, *, limit: int, cursor: str | None) -> Page[str]:
+        """References of all that stands on this digest, or on what does, and so on; the nearest first."""
+
     def set_yanked(self, name: ModuleName, version: int, reason: str | None) -> None:
         """Yank a version, or take it back with None."""
 
@@ -139,10 +142,13 @@ class ModuleRecords(Protocol):
         """All aliases of a module, by name."""
 
     def move_alias(self, name: ModuleName, alias: Alias, *, at: datetime) -> bool:
-        """Set an alias if its stored revision is ``alias.revision - 1`` (0: not there); False if it is not."""
+        """Set an alias if its newest move has revision ``alias.revision - 1`` (0: none yet); False if it has not."""
+
+    def remove_alias(self, name: ModuleName, alias: Alias, *, at: datetime) -> bool:
+        """Remove an alias that is still as given, which is a move too; False if it is not."""
 
     def alias_history(self, name: ModuleName, alias: str) -> tuple[AliasMove, ...]:
-        """All moves of an alias, oldest first."""
+        """All moves of an alias, oldest first; they stay when the alias is removed."""
 
 
 class VerificationRecords(Protocol):
@@ -167,8 +173,8 @@ class PipelineRecords(Protocol):
     def newest_named(self, name: str) -> Pipeline | None:
         """The newest pipeline of this name."""
 
-    def list(self, *, limit: int, cursor: str | None) -> Page[Pipeline]:
-        """Newest first."""
+    def list(self, *, limit: int, cursor: str | None, holding: Digest | None = None) -> Page[Pipeline]:
+        """Newest first; those that hold a module if it is named."""
 
     def using(self, digest: Digest) -> tuple[Pipeline, ...]:
         """Pipelines that hold this module."""
@@ -355,19 +361,6 @@ class OutcomeRecords(Protocol):
         """Outcomes of queries all of whose datasets this owner holds (None: of all), by one metric or way if named."""
 
 
-class ChangeRecords(Protocol):
-    """The zoo's own history."""
-
-    def add(self, kind: str, ref: str, *, at: datetime) -> int:
-        """Append; gives the new serial."""
-
-    def serial(self) -> int:
-        """The newest serial, 0 for an empty zoo."""
-
-    def since(self, serial: int, *, limit: int) -> tuple[Change, ...]:
-        """Changes after a serial, oldest first."""
-
-
 class UnitOfWork(Protocol):
     """One transaction over all records; it commits when the block ends without an error, else nothing happened."""
 
@@ -388,6 +381,9 @@ class UnitOfWork(Protocol):
 
     def seeing_everything(self) -> "UnitOfWork":
         """The same transaction, whose reads find everything."""
+
+    request_keys: RequestKeyRecords
+    webhooks: WebhookRecords
 
     def hold(self) -> None:
         """Wait until no other transaction holds, and hold until this one ends.

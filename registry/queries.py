@@ -265,9 +265,9 @@ class QueryService:
         return _told(query, _DONE)
 
 
-def cancel_job(work: UnitOfWork, job: int, *, clock: Clock) -> None:
-    """End a job whoever holds it; one that has ended stays as it is."""
-    work.jobs.end(job, attempt=None, status=JobStatus.CANCELLED, result=None, error=None, at=clock())
+def cancel_job(work: UnitOfWork, job: int, *, clock: Clock) -> bool:
+    """End a job whoever holds it; one that has ended stays as it is, and False tells."""
+    return work.jobs.end(job, attempt=None, status=JobStatus.CANCELLED, result=None, error=None, at=clock())
 
 
 def jobs_of_query(work: UnitOfWork, query_id: str, *, owner: str | None) -> tuple[int, ...]:

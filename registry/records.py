@@ -7,6 +7,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 from pydantic import Field
 
 from kernel_methods.kernels import RankerName
+from registry.audit_records import PublicKind
 from registry.dataset_sketch import DatasetSketch
 from registry.frozen import Frozen
 from registry.manifest import ModuleManifest, Role
@@ -126,11 +127,15 @@ class TensorListing(Frozen):
 
 
 class Lineage(Frozen):
-    """What a module stands on, nearest first, and what stands on it."""
+    """All a module stands on, nearest first; a page of all that stands on it, at whatever distance, nearest first.
+
+    `pipelines` are the newest that hold it. What is not in the zoo any more is named by its digest.
+    """
 
     below: tuple[str, ...]
     above: tuple[str, ...]
     pipelines: tuple[str, ...]
+    next_cursor: str | None = None
 
 
 class ModuleSearch(Frozen):
@@ -173,22 +178,28 @@ class Alias(Frozen):
 
 
 class AliasMove(Frozen):
-    """One step in the history of an alias."""
+    """One step in the history of an alias: where it pointed from then on; null where it was removed.
+
+    The digest stays when the version goes.
+    """
 
     revision: int
-    version: int
+    version: int | None
+    digest: DigestField | None = None
     moved_at: datetime
 
 
 class Change(Frozen):
-    """One step in the zoo's history; serials only grow.
+    """One step in the zoo's history; serials only grow, and some are left out.
 
     `refuse` and `verify` say that a version cannot be used any more, or can again; a first success changes no answer.
+    `detail` is the version that an alias points at from here on, the digest of what was published, why it was yanked.
     """
 
     serial: int
-    kind: Literal["publish", "yank", "unyank", "delete", "alias", "refuse", "verify"]
+    kind: PublicKind
     ref: str
+    detail: str = ""
     at: datetime
 
 

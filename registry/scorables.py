@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from registry.errors import Fault, InvalidInputError, InvalidNameError, NotFoundError, NotScorableError
+from registry.lineage import chain_below
 from registry.manifest import Role
-from registry.modules import chain_below, find_module
+from registry.modules import find_module
 from registry.names import Digest, ModuleRef
 from registry.ports import UnitOfWork
 from registry.records import PublishedModule, Task

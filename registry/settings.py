@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     halving_from: Count = Field(
         default=48, description="a ranking of more modules goes in rounds, see decision 0016; a high number: never"
     )
+    webhook_private: bool = Field(
+        default=False, description="whether webhooks may send to addresses of private networks, this machine included"
+    )
     json_limit_bytes: Bytes = Field(default=MEBIBYTE, description="largest JSON body")
 
     @field_validator("home")

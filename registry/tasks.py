@@ -6,12 +6,16 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
+from registry.audit import note
 from registry.errors import Fault, InvalidTaskError, NotFoundError
+from registry.key_records import RequestKey
 from registry.names import Digest, parse_digest
 from registry.ports import Begin, Clock, UnitOfWork
 from registry.recipes import TaskSpec
 from registry.records import Dataset, Page, Task
+from registry.request_keys import Made, once
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +33,19 @@ class TaskService:
         """Everything it needs from outside."""
         self._begin, self._clock = begin, clock
 
-    def create(self, spec: TaskSpec, *, owner: str | None) -> CreatedTask:
+    def create(self, spec: TaskSpec, *, owner: str, key: RequestKey | None = None) -> CreatedTask:
         """Make a task. Raises NotFoundError for the dataset, InvalidTaskError naming every wrong class."""
+        now = self._clock()
         with self._begin() as work:
-            dataset = _dataset(work, spec.dataset, owner)
-            return keep_task(work, make_task(dataset, spec.classes), at=self._clock())
+            create = partial(self._create, work, spec, owner=owner, at=now)
+            made = once(work, key, create, model=Task, at=now, about=spec.dataset)
+        return CreatedTask(made.model, created=made.created)
+
+    def _create(self, work: UnitOfWork, spec: TaskSpec, *, owner: str, at: datetime) -> Made[Task]:
+        made = keep_task(work, make_task(_dataset(work, spec.dataset, owner), spec.classes), at=at)
+        if made.created:
+            note(work, "add_task", made.task.id, at=at, by=owner)
+        return Made(made.task, created=made.created)
 
     def get(self, text: str, *, owner: str | None) -> Task:
         """A task by its id, or a dataset's own classes by the dataset's digest. Raises NotFoundError."""

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from registry.access import Identity, TokenRole
+from registry.audit import note
 from registry.errors import Fault, InvalidInputError, InvalidTokenError, NotFoundError
 from registry.ports import Begin, Clock
-from registry.records import Page
+from registry.records import STAFF, Page
 from registry.token_records import Introduction, KeptToken, NewToken, Token, TokenScope
 
 PREFIX = "zoo_"
@@ -89,7 +90,7 @@ class TokenService:
         self._lock = threading.Lock()
         self._remembered: OrderedDict[Presented, _Remembered] = OrderedDict()
 
-    def create(self, scope: TokenScope) -> NewToken:
+    def create(self, scope: TokenScope, *, by: str = STAFF) -> NewToken:
         """Make a token. Raises InvalidInputError for one that could never be used, or an admin within namespaces."""
         now = self._clock()
         _check_scope(scope, now)
@@ -98,6 +99,7 @@ class TokenService:
         kept = KeptToken(token=token, secret_hash=hash_of(secret), cookie_hash=hash_of(cookie_of(secret)))
         with self._begin() as work:
             work.tokens.add(kept)
+            note(work, "create_token", token.id, at=now, by=by, detail=f"{scope.role} {scope.owner}")
         return NewToken(**dict(token), secret=secret)
 
     def list(self, *, limit: int, cursor: str | None) -> Page[Token]:
@@ -112,6 +114,7 @@ class TokenService:
         with self._begin() as work:
             if not work.tokens.remove(token_id):
                 raise _no_token(token_id)
+            note(work, "revoke_token", token_id, at=self._clock(), by=identity.owner)
         with self._lock:
             self._remembered.clear()
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from registry.audit import note
 from registry.names import Digest
 from registry.ports import UnitOfWork
 from registry.records import STAFF, Job, JobStatus, PublishedModule, Verification, VerificationState
@@ -38,7 +39,7 @@ def settle(work: UnitOfWork, verdict: ModuleVerdict, *, at: datetime) -> None:
     _spare_look(work, verdict, at=at)
     if (verdict.refused is not None) != before.refused:
         for version in versions:
-            work.changes.add("verify" if verdict.refused is None else "refuse", version.ref, at=at)
+            note(work, "verify" if verdict.refused is None else "refuse", version.ref, at=at)
 
 
 def _spare_look(work: UnitOfWork, verdict: ModuleVerdict, *, at: datetime) -> None:

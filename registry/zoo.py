@@ -7,7 +7,10 @@ from typing import Self
 
 from registry.access import Identity
 from registry.access_rules import AccessService
+from registry.audit import AuditService
 from registry.blobs import BlobKeeper
+from registry.changes import ChangeService
+from registry.courier import Courier
 from registry.datasets import DatasetService
 from registry.jobs import JobService, Makers
 from registry.joint_statistics import JointStatisticsService
@@ -26,11 +29,16 @@ from registry.statistics import StatisticsService
 from registry.tasks import TaskService
 from registry.tokens import TokenService
 from registry.uploads import UploadService
+from registry.webhooks import WebhookService
 
 
 @dataclass(frozen=True, slots=True)
 class Zoo:
-    """Everything the doors need. `check_ready` raises ZooError while the service cannot serve; `close` ends it."""
+    """Everything the doors need.
+
+    `check_ready` raises ZooError while the service cannot serve; `close` ends it. The `courier` brings changes to
+    webhooks, where something can be sent at all.
+    """
 
     begin: Begin
     clock: Clock
@@ -52,8 +60,12 @@ class Zoo:
     access: AccessService
     uploads: UploadService
     parts: PartService
+    changes: ChangeService
+    audit: AuditService
+    webhooks: WebhookService
     check_ready: Callable[[], None]
     close: Callable[[], None]
+    courier: Courier | None = None
 
     @classmethod
     def wire(
@@ -95,6 +107,9 @@ class Zoo:
             access=AccessService(begin),
             uploads=UploadService(begin, blobs, clock, settings, keeper),
             parts=PartService(blobs),
+            changes=ChangeService(begin),
+            audit=AuditService(begin),
+            webhooks=WebhookService(begin, clock, settings),
             check_ready=check_ready,
             close=close,
         )

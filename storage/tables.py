@@ -188,7 +188,7 @@ class AliasRow(Table):
 
 
 class AliasMoveRow(Table):
-    """One move of an alias; it stays when the version goes."""
+    """One move of an alias; it stays when the version or the alias goes. Version 0: the alias was removed."""
 
     __tablename__ = "alias_moves"
 
@@ -197,6 +197,7 @@ class AliasMoveRow(Table):
     revision: Mapped[int] = mapped_column(primary_key=True)
     version: Mapped[int]
     moved_at: Mapped[datetime]
+    digest: Mapped[str | None]
 
 
 class PipelineRow(Table):
@@ -422,15 +423,69 @@ class UploadPieceRow(Table):
     size_bytes: Mapped[int]
 
 
-class ChangeRow(Table):
-    """One step in the zoo's history."""
+class AuditRow(Table):
+    """One change, public or not. Triggers of the database refuse to alter or remove a row."""
 
-    __tablename__ = "changes"
+    __tablename__ = "audit"
+    __table_args__ = (Index(None, "public", "serial"), Index(None, "ref", "serial"))
 
     serial: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     kind: Mapped[str]
     ref: Mapped[str]
+    namespace: Mapped[str | None]
+    actor: Mapped[str]
+    request: Mapped[str | None]
+    detail: Mapped[str]
     at: Mapped[datetime]
+    public: Mapped[bool]
+    hash: Mapped[str]
+
+
+class RequestKeyRow(Table):
+    """What was answered to a request that came with a key of its own."""
+
+    __tablename__ = "request_keys"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]
+    answer: Mapped[str]
+    created: Mapped[bool]
+    about: Mapped[str | None] = mapped_column(index=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
+class WebhookRow(Table):
+    """One webhook, how far it is, and who serves it until when."""
+
+    __tablename__ = "webhooks"
+    __table_args__ = (Index(None, "owner", "created_at"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    created_at: Mapped[datetime]
+    secret: Mapped[str]
+    record: Mapped[str]
+    serial: Mapped[int]
+    failures: Mapped[int]
+    failing_since: Mapped[datetime | None]
+    next_at: Mapped[datetime]
+    disabled: Mapped[str | None]
+    holder: Mapped[str | None]
+    held_until: Mapped[datetime | None]
+
+
+class DeliveryRow(Table):
+    """One try to deliver a change to a webhook."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (Index(None, "webhook", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    webhook: Mapped[str] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
+    at: Mapped[datetime]
+    serial: Mapped[int]
+    record: Mapped[str]
 
 
 class CounterRow(Table):

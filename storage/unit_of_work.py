@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session
 
 from registry.access import EVERYTHING, Sight
 from registry.access_ports import BlobOwnerRecords, NamespaceRecords, TokenRecords
+from registry.history_ports import ChangeRecords, RequestKeyRecords, WebhookRecords
 from registry.ports import (
     Begin,
-    ChangeRecords,
     DatasetRecords,
     JobRecords,
     ModuleRecords,
@@ -32,11 +32,13 @@ from storage.records.namespaces import SqlNamespaceRecords
 from storage.records.outcomes import SqlOutcomeRecords
 from storage.records.pipelines import SqlPipelineRecords
 from storage.records.queries import SqlQueryRecords
+from storage.records.request_keys import SqlRequestKeyRecords
 from storage.records.statistics import SqlStatisticsRecords
 from storage.records.tasks import SqlTaskRecords
 from storage.records.tokens import SqlTokenRecords
 from storage.records.uploads import SqlUploadRecords
 from storage.records.verification import SqlVerificationRecords
+from storage.records.webhooks import SqlWebhookRecords
 from storage.transaction import Transaction
 from storage.translation import translated
 
@@ -65,6 +67,8 @@ class SqlUnitOfWork:
     tokens: TokenRecords
     namespaces: NamespaceRecords
     blob_owners: BlobOwnerRecords
+    request_keys: RequestKeyRecords
+    webhooks: WebhookRecords
 
     def __init__(self, transaction: Transaction, sight: Sight = EVERYTHING) -> None:
         """Args: transaction: of a session that has begun; sight: what reads may find."""
@@ -79,7 +83,9 @@ class SqlUnitOfWork:
         self.queries = SqlQueryRecords(transaction)
         self.outcomes = SqlOutcomeRecords(transaction)
         self.uploads = SqlUploadRecords(transaction)
-        self.changes = SqlChangeRecords(transaction)
+        self.changes = SqlChangeRecords(transaction, sight)
+        self.request_keys = SqlRequestKeyRecords(transaction)
+        self.webhooks = SqlWebhookRecords(transaction)
         self.tokens = SqlTokenRecords(transaction)
         self.namespaces = SqlNamespaceRecords(transaction, sight)
         self.blob_owners = SqlBlobOwnerRecords(transaction)

@@ -1,9 +1,11 @@
 """Where the zoo is put together: the one place that names every part."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlalchemy import Engine
 
+from registry.courier import Courier
 from registry.ports import BlobStore
 from registry.settings import Settings
 from registry.zoo import Zoo
@@ -11,6 +13,7 @@ from storage.clock import utc_now
 from storage.engine import check_reachable, open_engine
 from storage.folder_blobs import FolderBlobs
 from storage.migrations import check_served, prepare
+from storage.outgoing import HttpSender
 from storage.translation import disk_translated
 from storage.unit_of_work import units_of_work
 
@@ -30,14 +33,16 @@ def open_zoo(settings: Settings) -> Zoo:
     check_reachable(engine)
     prepare(engine)
     blobs = FolderBlobs(settings.home / "blobs")
-    return Zoo.wire(
-        begin=units_of_work(engine),
+    begin = units_of_work(engine)
+    zoo = Zoo.wire(
+        begin=begin,
         blobs=blobs,
         clock=utc_now,
         settings=settings,
         check_ready=readiness(engine, blobs),
         close=engine.dispose,
     )
+    return replace(zoo, courier=Courier(begin, utc_now, HttpSender(private=settings.webhook_private)))
 
 
 def readiness(engine: Engine, blobs: BlobStore) -> Callable[[], None]:

@@ -3,6 +3,7 @@
 import hashlib
 from datetime import UTC, datetime, timedelta
 
+from registry.audit_records import Deed, Kind
 from registry.manifest import ModuleManifest, Role
 from registry.names import Digest, ModuleName
 from registry.recipes import TaskSpec, TrainingRecipe
@@ -25,6 +26,11 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 def later(seconds: float) -> datetime:
     """So long after NOW."""
     return NOW + timedelta(seconds=seconds)
+
+
+def deed(kind: Kind = "publish", ref: str = "ada/digits@1", *, at: datetime = NOW, by: str = "ada") -> Deed:
+    """One change as it is told to the audit."""
+    return Deed(kind=kind, ref=ref, by=by, at=at)
 
 
 def digest_of(what: object) -> Digest:

@@ -2,15 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
-from pydantic import Field
+from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answers import answer, tagged
 from api.byte_ranges import REVALIDATED
 from api.conditions import alias_condition
-from api.inputs import TheModule, TheZoo
+from api.inputs import TheModule, TheOwner, TheZoo
 from api.openapi import refusals
 from registry.errors import (
     InvalidNameError,
@@ -36,6 +36,9 @@ def alias_word(alias: str) -> str:
 TheAlias = Annotated[str, Depends(alias_word)]
 
 
+Moment = Annotated[AwareDatetime | None, Query(description="a moment with its time zone, such as 2026-11-01T00:00:00Z")]
+
+
 class AliasTarget(Frozen):
     """The version an alias is to point at."""
 
@@ -58,11 +61,26 @@ def show_alias(module: TheModule, alias: TheAlias, request: Request, zoo: TheZoo
         201: {"description": "The alias is new.", "model": Alias},
     },
 )
-def set_alias(module: TheModule, alias: TheAlias, body: AliasTarget, request: Request, zoo: TheZoo) -> Response:
+def set_alias(
+    module: TheModule, alias: TheAlias, body: AliasTarget, *, request: Request, zoo: TheZoo, owner: TheOwner
+) -> Response:
     """Point an alias at a version, if it is still where `If-Match` says, or new with `If-None-Match: *`."""
     condition = alias_condition(request, present=_revision(zoo, module, alias), alias=alias)
-    moved = zoo.modules.set_alias(module, alias, body.version, condition=condition)
-    return answer(moved, status=201 if moved.revision == 1 else 200, headers={"ETag": f'"{moved.revision}"'})
+    moved = zoo.modules.set_alias(module, alias, body.version, condition=condition, by=owner)
+    return answer(moved, status=201 if condition.must_be_new else 200, headers={"ETag": f'"{moved.revision}"'})
+
+
+@router.delete(
+    ALIAS,
+    status_code=204,
+    operation_id="remove_alias",
+    responses=refusals(InvalidNameError, NotFoundError, PreconditionFailedError, PreconditionRequiredError),
+)
+def remove_alias(module: TheModule, alias: TheAlias, request: Request, zoo: TheZoo, owner: TheOwner) -> None:
+    """Take an alias away, if it is still where `If-Match` says; its history stays."""
+    present = zoo.modules.alias(module, alias).revision
+    condition = alias_condition(request, present=present, alias=alias)
+    zoo.modules.remove_alias(module, alias, condition=condition, by=owner)
 
 
 def _revision(zoo: Zoo, module: ModuleName, alias: str) -> int | None:
@@ -79,7 +97,7 @@ def _revision(zoo: Zoo, module: ModuleName, alias: str) -> int | None:
     operation_id="show_alias_history",
     responses=refusals(InvalidNameError, NotFoundError),
 )
-def show_alias_history(module: TheModule, alias: TheAlias, zoo: TheZoo) -> Response:
-    """Every move of an alias, oldest first."""
-    moves = zoo.modules.alias_history(module, alias)
+def show_alias_history(module: TheModule, alias: TheAlias, zoo: TheZoo, at: Moment = None) -> Response:
+    """Every move of an alias, oldest first, removals too; with `at`, the one that held at that moment."""
+    moves = zoo.modules.alias_history(module, alias) if at is None else (zoo.modules.alias_at(module, alias, at),)
     return answer(Page[AliasMove](items=moves))

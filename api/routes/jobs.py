@@ -12,6 +12,7 @@ from api.answers import answer
 from api.events import MEDIA_TYPE, Subject, follow
 from api.inputs import PAGE, Cursor, Limit, TheIdentity, TheServices, TheZoo
 from api.openapi import refusals
+from api.request_keys import TheKey
 from registry.access_rules import blobs_of
 from registry.errors import (
     BusyError,
@@ -21,6 +22,7 @@ from registry.errors import (
     InvalidNameError,
     InvalidRecipeError,
     InvalidTaskError,
+    KeyReusedError,
     LeaseLostError,
     NotFoundError,
 )
@@ -91,16 +93,22 @@ class Release(Frozen):
     response_model=Job,
     operation_id="submit_job",
     responses=refusals(
-        ConflictError, ForbiddenError, InvalidNameError, InvalidRecipeError, InvalidTaskError, NotFoundError
+        ConflictError,
+        ForbiddenError,
+        InvalidNameError,
+        InvalidRecipeError,
+        InvalidTaskError,
+        KeyReusedError,
+        NotFoundError,
     ),
 )
-def submit_job(body: NewJob, zoo: TheZoo, identity: TheIdentity) -> Response:
+def submit_job(body: NewJob, zoo: TheZoo, identity: TheIdentity, key: TheKey) -> Response:
     """Queue a training run."""
     name, pairs = ModuleName.parse(body.name), body.recipe.pairs
     zoo.access.require_namespace(identity, name)
     if pairs is not None and pairs.table is not None:
         zoo.access.require_bytes(identity, [pairs.table])
-    job = zoo.jobs.submit_training(name, body.recipe, owner=identity.owner)
+    job = zoo.jobs.submit_training(name, body.recipe, owner=identity.owner, key=key)
     return answer(job, status=201, headers={"Location": f"/jobs/{job.id}"})
 
 
@@ -155,7 +163,7 @@ def cancel_job(job_id: JobId, services: TheServices, identity: TheIdentity) -> R
     present = services.zoo.access.job_to_stop(identity, job_id)
     if present.status.ended:
         return answer(present)
-    job = services.zoo.jobs.cancel(job_id)
+    job = services.zoo.jobs.cancel(job_id, by=identity.owner)
     services.guests.job_ended(job)
     return answer(job)
 

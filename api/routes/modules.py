@@ -23,6 +23,7 @@ from api.inputs import (
     Services,
     TheIdentity,
     TheModule,
+    TheOwner,
     TheRef,
     TheServices,
     TheVersion,
@@ -75,7 +76,7 @@ class UploadedBytes(Frozen):
 class YankReason(Frozen):
     """Why a version should not be used any more; null takes the yank back."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=2000)] | None
+    reason: Annotated[str, Field(min_length=1, max_length=2000, pattern="^[^\x00]*$")] | None
 
 
 @router.get("/modules", response_model=ModulePage, operation_id="search_modules", responses=refusals())
@@ -120,7 +121,7 @@ def show_module(module: TheModule, zoo: TheZoo, limit: Limit = LONGEST_PAGE, cur
     ),
 )
 async def publish_module(
-    module: TheModule, request: Request, services: TheServices, *, dry_run: bool = False
+    module: TheModule, request: Request, services: TheServices, owner: TheOwner, *, dry_run: bool = False
 ) -> Response:
     """Publish a file as the next version, or give the version that has these bytes already.
 
@@ -131,7 +132,7 @@ async def publish_module(
     async with _file_of(request, services) as digest:
         if dry_run:
             return answer(await in_thread(modules.rehearse, module, digest))
-        published = await in_thread(modules.publish, module, digest)
+        published = await in_thread(partial(modules.publish, module, digest, by=owner))
     made = published.module
     location = f"/modules/{made.namespace}/{made.name}/versions/{made.version}"
     headers = {"Location": location, "ETag": f'"{manifest_tag(made)}"'}
@@ -254,10 +255,10 @@ def list_tensors(ref: TheRef, request: Request, zoo: TheZoo, identity: TheIdenti
     operation_id="show_lineage",
     responses=refusals(InvalidNameError, NotFoundError),
 )
-def show_lineage(ref: TheRef, zoo: TheZoo) -> Response:
-    """What a version stands on, nearest first, and what stands on it."""
+def show_lineage(ref: TheRef, zoo: TheZoo, limit: Limit = LONGEST_PAGE, cursor: Cursor = None) -> Response:
+    """All a version stands on, a page of all that stands on it, nearest first, and the pipelines that hold it."""
     with _hidden_versions_named(zoo, ref):
-        return answer(zoo.modules.lineage(ref))
+        return answer(zoo.modules.lineage(ref, limit=limit, cursor=cursor))
 
 
 @router.put(
@@ -266,9 +267,9 @@ def show_lineage(ref: TheRef, zoo: TheZoo) -> Response:
     operation_id="yank_version",
     responses=refusals(InvalidNameError, NotFoundError),
 )
-def yank_version(module: TheModule, version: TheVersion, body: YankReason, zoo: TheZoo) -> Response:
+def yank_version(module: TheModule, version: TheVersion, body: YankReason, zoo: TheZoo, owner: TheOwner) -> Response:
     """Hide a version from searches and `latest`; it is still fetched when named."""
-    return answer(zoo.modules.yank(module, version, body.reason))
+    return answer(zoo.modules.yank(module, version, body.reason, by=owner))
 
 
 @router.delete(
@@ -277,9 +278,9 @@ def yank_version(module: TheModule, version: TheVersion, body: YankReason, zoo: 
     operation_id="unyank_version",
     responses=refusals(InvalidNameError, NotFoundError),
 )
-def unyank_version(module: TheModule, version: TheVersion, zoo: TheZoo) -> Response:
+def unyank_version(module: TheModule, version: TheVersion, zoo: TheZoo, owner: TheOwner) -> Response:
     """Show a yanked version again."""
-    return answer(zoo.modules.yank(module, version, None))
+    return answer(zoo.modules.yank(module, version, None, by=owner))
 
 
 @router.delete(
@@ -288,6 +289,6 @@ def unyank_version(module: TheModule, version: TheVersion, zoo: TheZoo) -> Respo
     operation_id="delete_version",
     responses=refusals(InvalidNameError, NotFoundError, ReferencedError),
 )
-def delete_version(module: TheModule, version: TheVersion, zoo: TheZoo) -> None:
+def delete_version(module: TheModule, version: TheVersion, zoo: TheZoo, owner: TheOwner) -> None:
     """Remove a version that nothing refers to; its number is not given again."""
-    zoo.modules.delete(module, version)
+    zoo.modules.delete(module, version, by=owner)

@@ -8,7 +8,8 @@ from starlette.responses import Response
 from api.answers import answer
 from api.inputs import PAGE, Cursor, Limit, TheOwner, TheZoo
 from api.openapi import refusals
-from registry.errors import ConflictError, InvalidInputError, NotFoundError
+from api.request_keys import TheKey
+from registry.errors import ConflictError, InvalidInputError, KeyReusedError, NotFoundError
 from registry.outcome_records import Calibration, How, KeptOutcomes, Metric, Outcome, PostedOutcomes
 from registry.records import Page
 
@@ -21,13 +22,13 @@ router = APIRouter(tags=["outcomes"])
     response_model=KeptOutcomes,
     operation_id="post_outcomes",
     responses={
-        **refusals(NotFoundError, ConflictError, InvalidInputError),
+        **refusals(NotFoundError, ConflictError, InvalidInputError, KeyReusedError),
         200: {"description": "Nothing new: all were told before, by other values perhaps.", "model": KeptOutcomes},
     },
 )
-def post_outcomes(query: str, body: PostedOutcomes, zoo: TheZoo, owner: TheOwner) -> Response:
+def post_outcomes(query: str, body: PostedOutcomes, zoo: TheZoo, owner: TheOwner, key: TheKey) -> Response:
     """Tell what modules really reached on the task of a query, all or none; the last value told stands."""
-    kept = zoo.outcomes.post(query, body.outcomes, owner=owner)
+    kept = zoo.outcomes.post(query, body.outcomes, owner=owner, key=key)
     headers = {"Location": f"/queries/{query}/outcomes"}
     return answer(kept, status=201 if kept.created else 200, headers=headers)
 

@@ -4,7 +4,7 @@ import hashlib
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -14,6 +14,7 @@ from api.byte_ranges import CHUNK_BYTES, FOR_EVER, PRIVATE_FOR_EVER, Content, se
 from api.conditions import not_modified, preference_applied, preferred_wait
 from api.inputs import PAGE, Cursor, Limit, Services, TheIdentity, TheOwner, TheServices, TheZoo
 from api.openapi import answers_bytes, raw_body, refusals
+from api.request_keys import TheKey
 from api.uploads import finally_in_thread, in_thread
 from registry.dataset_file import check_images, limits_from
 from registry.errors import (
@@ -21,12 +22,13 @@ from registry.errors import (
     InvalidDatasetError,
     InvalidNameError,
     JobFailedError,
+    KeyReusedError,
     NotFoundError,
     PipelineMisfitError,
     TooLargeError,
 )
 from registry.frozen import Frozen
-from registry.names import Digest
+from registry.names import Digest, DigestField
 from registry.rankings import PipelineCheck, PipelineFault
 from registry.records import BlobInfo, Job, JobStatus, Page, Pipeline
 from registry.work import PredictResult
@@ -35,6 +37,8 @@ from registry.zoo import Zoo
 router = APIRouter(tags=["pipelines"])
 
 Refs = Annotated[tuple[str, ...], Field(min_length=1, max_length=64, description="input, hidden ..., output")]
+
+Holding = Annotated[DigestField | None, Query(description="digest of a module that they hold")]
 
 
 class Composition(Frozen):
@@ -65,21 +69,21 @@ def check_pipeline(body: Trial, zoo: TheZoo) -> Response:
     response_model=Pipeline,
     operation_id="compose_pipeline",
     responses={
-        **refusals(PipelineMisfitError, InvalidNameError),
+        **refusals(PipelineMisfitError, InvalidNameError, KeyReusedError),
         200: {"description": "The pipeline is there already.", "model": Pipeline},
     },
 )
-def compose_pipeline(body: Composition, zoo: TheZoo) -> Response:
+def compose_pipeline(body: Composition, zoo: TheZoo, owner: TheOwner, key: TheKey) -> Response:
     """Compose modules into a pipeline, pinned to their digests."""
-    composed = zoo.pipelines.compose(body.name, body.modules)
+    composed = zoo.pipelines.compose(body.name, body.modules, by=owner, key=key)
     headers = {"Location": f"/pipelines/{composed.pipeline.id}"}
     return answer(composed.pipeline, status=201 if composed.created else 200, headers=headers)
 
 
 @router.get("/pipelines", response_model=Page[Pipeline], operation_id="list_pipelines", responses=refusals())
-def list_pipelines(zoo: TheZoo, limit: Limit = PAGE, cursor: Cursor = None) -> Response:
-    """All pipelines, newest first."""
-    return answer(zoo.pipelines.list(limit=limit, cursor=cursor))
+def list_pipelines(zoo: TheZoo, limit: Limit = PAGE, cursor: Cursor = None, module: Holding = None) -> Response:
+    """All pipelines, newest first; with `module`, those that hold the module with this digest."""
+    return answer(zoo.pipelines.list(limit=limit, cursor=cursor, holding=module))
 
 
 @router.get(

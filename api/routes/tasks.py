@@ -6,7 +6,8 @@ from starlette.responses import Response
 from api.answers import answer
 from api.inputs import PAGE, Cursor, Limit, TheOwner, TheZoo
 from api.openapi import refusals
-from registry.errors import InvalidTaskError, NotFoundError
+from api.request_keys import TheKey
+from registry.errors import InvalidTaskError, KeyReusedError, NotFoundError
 from registry.recipes import TaskSpec
 from registry.records import Page, Task
 
@@ -19,13 +20,13 @@ router = APIRouter(tags=["tasks"])
     response_model=Task,
     operation_id="create_task",
     responses={
-        **refusals(InvalidTaskError, NotFoundError),
+        **refusals(InvalidTaskError, NotFoundError, KeyReusedError),
         200: {"description": "The task is there already.", "model": Task},
     },
 )
-def create_task(body: TaskSpec, zoo: TheZoo, owner: TheOwner) -> Response:
+def create_task(body: TaskSpec, zoo: TheZoo, owner: TheOwner, key: TheKey) -> Response:
     """Say what a dataset's labels mean: each class, and the labels merged into it."""
-    created = zoo.tasks.create(body, owner=owner)
+    created = zoo.tasks.create(body, owner=owner, key=key)
     headers = {"Location": f"/tasks/{created.task.id}"}
     return answer(created.task, status=201 if created.created else 200, headers=headers)
 

@@ -41,7 +41,7 @@ class WantedToken(Frozen):
 def create_token(body: WantedToken, zoo: TheZoo, identity: TheIdentity) -> Response:
     """Make a token. Its secret is in this answer and nowhere else: the zoo keeps a hash of it."""
     scope = TokenScope(**{**dict(body), "owner": body.owner or identity.owner})
-    made = zoo.tokens.create(scope)
+    made = zoo.tokens.create(scope, by=identity.owner)
     return answer(made, status=201, headers=NOT_KEPT)
 
 

@@ -34,6 +34,8 @@ COMMANDS = (
     Command("fetch", "fetch", "Fetch a version's file, verified."),
     Command("search", "search", "Search the modules of the zoo."),
     Command("show", "show", "Show a version's manifest and lineage."),
+    Command("alias", "alias", "Show where an alias points, or move it."),
+    Command("yank", "yank", "Hide a version from searches, rankings and `latest`."),
     Command("compose", "compose", "Compose modules into a pipeline."),
     Command("predict", "predict", "Run a pipeline over images."),
     Command("inspect", "inspect", "Show which part of a pipeline is at fault."),

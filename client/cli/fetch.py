@@ -8,7 +8,7 @@ import typer
 
 from client.cache import place_copy
 from client.cli.options import ZooOptions, module_ref, opened, takes
-from client.cli.output import line, write_json
+from client.cli.output import line, warn_of_yanked, write_json
 from client.cli.progress import bars
 from client.zoo import Zoo
 from registry.frozen import Frozen
@@ -47,6 +47,7 @@ def fetch(options: FetchOptions) -> None:
         raise typer.BadParameter(f"there is no folder {str(target.parent)!r} to write {target.name!r} into")
     with opened(options) as zoo:
         module = zoo.modules.show(ref)
+        warn_of_yanked(module)
         target = target or Path(f"{module.name}-{module.version}.safetensors")
         _fetch_to(zoo, module, target)
     if options.json:

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from registry.records import PublishedModule
+
 PIPED_WIDTH = 200
 
 
@@ -41,3 +43,9 @@ def line(text: str) -> None:
 def note(text: str) -> None:
     """Write one remark to standard error."""
     notes().print(escape(text), soft_wrap=True)
+
+
+def warn_of_yanked(module: PublishedModule) -> None:
+    """Remark to standard error that a version should not be used any more, where that is so."""
+    if module.yanked is not None:
+        note(f"warning: {module.ref} was yanked: {module.yanked or 'no reason was given'}")

@@ -90,6 +90,6 @@ def _relations(shown: Shown) -> list[tuple[str, str]]:
         ("versions", ", ".join(str(version.version) for version in overview.versions) + older),
         ("aliases", ", ".join(f"{word} -> {version}" for word, version in overview.aliases.items())),
         ("stands on", ", ".join(lineage.below)),
-        ("under it", ", ".join(lineage.above)),
+        ("under it", ", ".join(lineage.above) + (", ..." if lineage.next_cursor else "")),
         ("pipelines", ", ".join(lineage.pipelines)),
     ]

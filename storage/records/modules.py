@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import chain
 
-from sqlalchemy import Row, Select, case, delete, select, update
+from sqlalchemy import Row, Select, case, delete, func, select, update
 
 from registry.access import Sight
 from registry.errors import NotFoundError
@@ -20,6 +20,7 @@ from registry.records import (
     SteppingStone,
     VersionSummary,
 )
+from storage.records.descendants import find_descendants
 from storage.records.module_search import (
     CLASS,
     SHOWN,
@@ -36,6 +37,9 @@ from storage.records.sight import in_sight
 from storage.records.verification import forget_orphan
 from storage.tables import AliasMoveRow, AliasRow, ModuleRow, VersionRow, WordRow
 from storage.transaction import Transaction, chunks
+
+REMOVED = 0
+"""The version in the move of an alias that was removed; versions count from 1."""
 
 
 class SqlModuleRecords:
@@ -131,6 +135,10 @@ class SqlModuleRecords:
         """Versions whose `below` is this digest, oldest first."""
         return self._read(every_version(self._sight).where(VersionRow.below == digest).order_by(VersionRow.id))
 
+    def descendants(self, digest: Digest, *, limit: int, cursor: str | None) -> Page[str]:
+        """References of all that stands on this digest, or on what does, and so on; the nearest first."""
+        return find_descendants(self._transaction, self._sight, digest, limit=limit, cursor=cursor)
+
     def set_yanked(self, name: ModuleName, version: int, reason: str | None) -> None:
         """Yank a version, or take it back with None. Raises NotFoundError."""
         module_id = self._held(name, version)
@@ -165,35 +173,63 @@ class SqlModuleRecords:
         )
 
     def move_alias(self, name: ModuleName, alias: Alias, *, at: datetime) -> bool:
-        """Set an alias if its stored revision is ``alias.revision - 1`` (0: not there); False if it is not.
+        """Set an alias if its newest move has revision ``alias.revision - 1`` (0: none yet); False if it has not.
 
         Raises:
             NotFoundError: the module has no such version.
         """
         module_id = self._held(name, alias.version)
-        if not self._swap_alias(module_id, alias):
+        if self._last_move(module_id, alias.alias) != alias.revision - 1:
             return False
+        new = self._transaction.insert(AliasRow).values(
+            module_id=module_id, alias=alias.alias, version=alias.version, revision=alias.revision
+        )
+        set_ = {"version": alias.version, "revision": alias.revision}
+        self._transaction.change(
+            new.on_conflict_do_update(index_elements=[AliasRow.module_id, AliasRow.alias], set_=set_)
+        )
+        self._add_move(module_id, alias, version=alias.version, at=at)
+        return True
+
+    def remove_alias(self, name: ModuleName, alias: Alias, *, at: datetime) -> bool:
+        """Remove an alias that is still as given, which is a move too; False if it is not.
+
+        Raises:
+            NotFoundError: the module has no such version.
+        """
+        module_id = self._held(name, alias.version)
+        gone = delete(AliasRow).where(
+            AliasRow.module_id == module_id, AliasRow.alias == alias.alias, AliasRow.revision == alias.revision
+        )
+        if not self._transaction.changed(gone.returning(AliasRow.revision)):
+            return False
+        self._add_move(module_id, alias.model_copy(update={"revision": alias.revision + 1}), version=REMOVED, at=at)
+        return True
+
+    def alias_history(self, name: ModuleName, alias: str) -> tuple[AliasMove, ...]:
+        """All moves of an alias, oldest first; they stay when the alias is removed."""
+        moves = select(AliasMoveRow.revision, AliasMoveRow.version, AliasMoveRow.digest, AliasMoveRow.moved_at)
+        moves = moves.join(ModuleRow, ModuleRow.id == AliasMoveRow.module_id)
+        here = (in_sight(ModuleRow.namespace, self._sight), *named(name), AliasMoveRow.alias == alias)
+        moves = moves.where(*here).order_by(AliasMoveRow.revision)
+        return tuple(_move(row) for row in self._transaction.rows(moves))
+
+    def _last_move(self, module_id: int, alias: str) -> int:
+        """The newest revision of an alias, 0 without any; nobody else moves one while the module is held."""
+        moves = select(func.coalesce(func.max(AliasMoveRow.revision), 0))
+        here = moves.where(AliasMoveRow.module_id == module_id, AliasMoveRow.alias == alias)
+        return self._transaction.rows(here)[0][0]
+
+    def _add_move(self, module_id: int, alias: Alias, *, version: int, at: datetime) -> None:
         move = self._transaction.insert(AliasMoveRow).values(
             module_id=module_id,
             alias=alias.alias,
             revision=alias.revision,
-            version=alias.version,
+            version=version,
+            digest=None if version == REMOVED else alias.digest,
             moved_at=at,
         )
         self._transaction.change(move)
-        return True
-
-    def alias_history(self, name: ModuleName, alias: str) -> tuple[AliasMove, ...]:
-        """All moves of an alias, oldest first."""
-        moves = select(AliasMoveRow.revision, AliasMoveRow.version, AliasMoveRow.moved_at)
-        moves = moves.join(ModuleRow, ModuleRow.id == AliasMoveRow.module_id)
-        moves = moves.where(
-            in_sight(ModuleRow.namespace, self._sight), *named(name), AliasMoveRow.alias == alias
-        ).order_by(AliasMoveRow.revision)
-        return tuple(
-            AliasMove(revision=revision, version=version, moved_at=moved_at)
-            for revision, version, moved_at in self._transaction.rows(moves)
-        )
 
     def _of(self, digests: Sequence[Digest]) -> Select[*Read]:
         """Versions with these bytes, oldest first."""
@@ -245,21 +281,6 @@ class SqlModuleRecords:
             rows = [{"version_id": version_id, "kind": kind, "word": word} for kind, word in some]
             self._transaction.change(self._transaction.insert(WordRow).values(rows))
 
-    def _swap_alias(self, module_id: int, alias: Alias) -> bool:
-        """Compare the revision and set the alias, in one statement."""
-        if alias.revision == 1:
-            new = self._transaction.insert(AliasRow).values(
-                module_id=module_id, alias=alias.alias, version=alias.version, revision=1
-            )
-            return bool(self._transaction.changed(new.on_conflict_do_nothing().returning(AliasRow.revision)))
-        seen = update(AliasRow).where(
-            AliasRow.module_id == module_id,
-            AliasRow.alias == alias.alias,
-            AliasRow.revision == alias.revision - 1,
-        )
-        moved = seen.values(version=alias.version, revision=alias.revision)
-        return bool(self._transaction.changed(moved.returning(AliasRow.revision)))
-
 
 def _selected(selector: Selector, sight: Sight) -> Select[*Read]:
     """The version that a selector means, of any module."""
@@ -284,6 +305,16 @@ def _aliases(name: ModuleName, sight: Sight) -> Select[str, int, str, int]:
 def _alias(row: Row[str, int, str, int]) -> Alias:
     alias, version, digest, revision = row
     return Alias(alias=alias, version=version, digest=Digest(digest), revision=revision)
+
+
+def _move(row: Row[int, int, str | None, datetime]) -> AliasMove:
+    revision, version, digest, moved_at = row
+    return AliasMove(
+        revision=revision,
+        version=None if version == REMOVED else version,
+        digest=None if digest is None else Digest(digest),
+        moved_at=moved_at,
+    )
 
 
 def _search_text(module: PublishedModule) -> str:

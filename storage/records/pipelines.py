@@ -1,6 +1,6 @@
 """Composed pipelines in SQL."""
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from registry.access import Sight
 from registry.names import Digest, namespaces_of
@@ -48,11 +48,12 @@ class SqlPipelineRecords:
         row = self._transaction.first(named.order_by(PipelineRow.created_at.desc(), PipelineRow.id).limit(1))
         return None if row is None else Pipeline.model_validate_json(row[0])
 
-    def list(self, *, limit: int, cursor: str | None) -> Page[Pipeline]:
-        """Newest first."""
+    def list(self, *, limit: int, cursor: str | None, holding: Digest | None = None) -> Page[Pipeline]:
+        """Newest first; those that hold a module if it is named."""
+        wanted = select(PipelineRow.record, PipelineRow.created_at, PipelineRow.id)
         return newest_first(
             self._transaction,
-            select(PipelineRow.record, PipelineRow.created_at, PipelineRow.id).where(self._seen),
+            (wanted if holding is None else wanted.where(PipelineRow.id.in_(_holders(holding)))).where(self._seen),
             order=(PipelineRow.created_at, PipelineRow.id),
             page=(limit, cursor),
             read=Pipeline.model_validate_json,
@@ -60,7 +61,11 @@ class SqlPipelineRecords:
 
     def using(self, digest: Digest) -> tuple[Pipeline, ...]:
         """Pipelines that hold this module."""
-        holders = select(PipelineModuleRow.pipeline_id).where(PipelineModuleRow.digest == digest)
-        found = select(PipelineRow.record).where(PipelineRow.id.in_(holders), self._seen)
+        found = select(PipelineRow.record).where(PipelineRow.id.in_(_holders(digest)), self._seen)
         rows = self._transaction.rows(found.order_by(PipelineRow.created_at, PipelineRow.id))
         return tuple(Pipeline.model_validate_json(record) for (record,) in rows)
+
+
+def _holders(module: Digest) -> Select[str]:
+    """The ids of the pipelines that hold a module."""
+    return select(PipelineModuleRow.pipeline_id).where(PipelineModuleRow.digest == module)

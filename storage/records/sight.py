@@ -7,7 +7,9 @@ from registry.access import Sight
 from storage.tables import NamespaceMemberRow, NamespaceRow, PipelineNamespaceRow, PipelineRow
 
 
-def in_sight(namespace: InstrumentedAttribute[str], sight: Sight) -> ColumnElement[bool]:
+def in_sight(
+    namespace: InstrumentedAttribute[str] | InstrumentedAttribute[str | None], sight: Sight
+) -> ColumnElement[bool]:
     """Whether a namespace is public, or one that its onlooker is a member of."""
     if sight.everything:
         return true()

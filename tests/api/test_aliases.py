@@ -76,3 +76,42 @@ def test_what_reads_as_something_else_cannot_be_an_alias(http: httpx.Client, ali
 def test_an_alias_points_at_versions_that_are_there(http: httpx.Client) -> None:
     assert move(http, "beyond", 99, If_None_Match="*").status_code == 404
     assert move(http, "beyond", 0, If_None_Match="*").status_code == 422
+
+
+def remove(http: httpx.Client, alias: str, **headers: str) -> httpx.Response:
+    """Take an alias away."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return http.delete(f"/modules/ada/digits/aliases/{alias}", headers=named)
+
+
+def test_an_alias_is_removed_by_who_saw_it(http: httpx.Client) -> None:
+    assert remove(http, "gone", If_Match='"1"').status_code == 404
+    move(http, "gone", 1, If_None_Match="*")
+    assert remove(http, "gone").status_code == 428
+    assert remove(http, "gone", If_Match='"2"').status_code == 412
+    assert remove(http, "gone", If_Match='"1"').status_code == 204
+    assert http.get("/modules/ada/digits/aliases/gone").status_code == 404
+    assert http.get("/modules/ada/digits/versions/gone").status_code == 404
+    again = move(http, "gone", 2, If_None_Match="*")
+    assert (again.status_code, again.json()["revision"]) == (201, 3)
+    assert move(http, "gone", 1, If_Match='"1"').status_code == 412
+    history = http.get("/modules/ada/digits/aliases/gone/history").json()["items"]
+    assert [each["version"] for each in history] == [1, None, 2]
+
+
+def test_what_an_alias_was_at_a_moment_is_told(http: httpx.Client) -> None:
+    move(http, "dated", 1, If_None_Match="*")
+    made = move(http, "dated", 2, If_Match='"1"')
+    path = "/modules/ada/digits/aliases/dated/history"
+    first, second = http.get(path).json()["items"]
+    for moment, expected in (
+        (first["moved_at"], first),
+        (second["moved_at"], second),
+        ("2999-01-01T00:00:00Z", second),
+    ):
+        assert http.get(path, params={"at": moment}).json() == {"items": [expected], "next_cursor": None}
+    assert second["digest"] == made.json()["digest"]
+    early = http.get(path, params={"at": "2020-01-01T00:00:00Z"})
+    assert (early.status_code, "it was set first at" in early.json()["detail"]) == (404, True)
+    for wrong in ("yesterday", "2026-11-01T00:00:00", "2026-11-01"):
+        assert http.get(path, params={"at": wrong}).status_code == 422

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from client.connection import Connection
-from client.errors import UnexpectedAnswerError
+from client.errors import ServiceUnreachableError, UnexpectedAnswerError
 from client.events import event_data
 from registry.errors import (
     BusyError,
@@ -158,3 +158,34 @@ def test_names_with_strange_line_separators_survive_in_events(zoo_of: ZooOf) -> 
 def test_a_blob_is_known_by_its_digest_only(zoo_of: ZooOf) -> None:
     assert zoo_of(lambda request: httpx.Response(200)).blobs.has(digest_of("x"))
     assert not zoo_of(lambda request: httpx.Response(404)).blobs.has(digest_of("x"))
+
+
+def test_a_post_whose_answer_was_lost_is_sent_again_under_the_same_key(zoo_of: ZooOf) -> None:
+    keys: list[str] = []
+
+    def lose_the_first_answer(request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers["Idempotency-Key"])
+        if len(keys) == 1:
+            raise httpx.RemoteProtocolError("the connection was closed", request=request)
+        return httpx.Response(503, headers={"Retry-After": "0"}) if len(keys) == 2 else problem(404, code="not_found")
+
+    zoo = zoo_of(lose_the_first_answer)
+    with pytest.raises(NotFoundError):
+        zoo.tasks.create(digest_of(1))
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+    with pytest.raises(NotFoundError):
+        zoo.tasks.create(digest_of(1))
+    assert len(set(keys)) == 2, "another request has another key"
+
+
+def test_a_request_without_a_key_is_not_sent_again_when_its_answer_was_lost(zoo_of: ZooOf) -> None:
+    sent = []
+
+    def lose(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        raise httpx.ReadError("reset", request=request)
+
+    with pytest.raises(ServiceUnreachableError):
+        zoo_of(lose).jobs.claim(["train"], worker="w", wait_seconds=0)
+    assert len(sent) == 1

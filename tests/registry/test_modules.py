@@ -15,9 +15,11 @@ from registry.names import ModuleName, ModuleRef
 from registry.records import ModuleSearch
 from registry.settings import Settings
 from registry.zoo import Zoo
+from storage.engine import open_engine
+from storage.unit_of_work import units_of_work
 from storage.wiring import open_zoo
-from tests.builders import digest_of
-from tests.numpy_worker import linear_module, output_module, publish, quadrant_module
+from tests.builders import digest_of, later
+from tests.numpy_worker import hidden_module, linear_module, output_module, publish, quadrant_module
 
 NAME = ModuleName("ada", "digits")
 
@@ -62,6 +64,84 @@ def test_lineage_goes_both_ways(zoo: Zoo) -> None:
     assert zoo.modules.lineage(ModuleRef.parse("ada/output@1")).below == ("ada/input@1",)
     lineage = zoo.modules.lineage(ModuleRef.parse("ada/input@1"))
     assert (lineage.above, lineage.pipelines) == (("ada/output@1",), (pipeline.id,))
+
+
+def test_lineage_is_whole_in_both_directions(zoo: Zoo) -> None:
+    below = publish(zoo, "ada/input", quadrant_module())
+    middle = publish(zoo, "ada/hidden", hidden_module(below.digest))
+    publish(zoo, "ada/output", output_module(middle.digest))
+    assert zoo.modules.lineage(ModuleRef.parse("ada/output@1")).below == ("ada/hidden@1", "ada/input@1")
+    assert zoo.modules.lineage(ModuleRef.parse("ada/input@1")).above == ("ada/hidden@1", "ada/output@1")
+
+
+def test_lineage_names_what_is_still_here_when_one_of_two_copies_goes(zoo: Zoo) -> None:
+    below = publish(zoo, "ada/input", quadrant_module())
+    publish(zoo, "eve/copy", quadrant_module())
+    publish(zoo, "ada/output", output_module(below.digest))
+    zoo.modules.delete(ModuleName("ada", "input"), 1)
+    assert zoo.modules.lineage(ModuleRef.parse("ada/output@1")).below == ("eve/copy@1",)
+    assert zoo.modules.lineage(ModuleRef.parse("eve/copy@1")).above == ("ada/output@1",)
+    with pytest.raises(ReferencedError):
+        zoo.modules.delete(ModuleName("eve", "copy"), 1)
+
+
+def test_lineage_names_the_digest_of_what_is_not_here_at_all(zoo: Zoo, tmp_path) -> None:
+    below = publish(zoo, "ada/input", quadrant_module())
+    publish(zoo, "ada/output", output_module(below.digest))
+    lose(tmp_path, "ada", "input")
+    assert zoo.modules.lineage(ModuleRef.parse("ada/output@1")).below == (below.digest,)
+
+
+def lose(home, namespace: str, name: str) -> None:
+    """Remove a module's versions as no rule of the zoo would."""
+    engine = open_engine(f"sqlite:///{home / 'zoo.sqlite3'}")
+    with units_of_work(engine)() as work:
+        work.modules.delete(ModuleName(namespace, name), 1)
+    engine.dispose()
+
+
+def test_what_an_alias_pointed_at_is_known_for_every_moment(tmp_path) -> None:
+    moments = iter([later(10), later(20), later(30), later(40)])
+    zoo = open_zoo(Settings(home=tmp_path))
+    published = [publish(zoo, "ada/digits", linear_module(seed)) for seed in (1, 2)]
+    timed = zoo.modules
+    timed._clock = lambda: next(moments)
+    timed.set_alias(NAME, "production", 1, condition=AliasCondition(must_be_new=True))
+    timed.set_alias(NAME, "production", 2, condition=AliasCondition(revision=1))
+    timed.remove_alias(NAME, "production", condition=AliasCondition(revision=2))
+    timed.set_alias(NAME, "production", 1, condition=AliasCondition(must_be_new=True))
+
+    def held(seconds: float) -> int | None:
+        return timed.alias_at(NAME, "production", later(seconds)).version
+
+    assert [held(seconds) for seconds in (10, 19.999999, 20, 29.999999, 40, 1e6)] == [1, 1, 2, 2, 1, 1]
+    assert timed.alias_at(NAME, "production", later(20)).digest == published[1].digest
+    with pytest.raises(NotFoundError, match="set first at"):
+        held(9.999999)
+    with pytest.raises(NotFoundError, match="removed at"):
+        held(30)
+    with pytest.raises(NotFoundError, match="no alias 'staging'"):
+        timed.alias_at(NAME, "staging", later(20))
+
+
+def test_a_clock_that_goes_back_does_not_put_moves_in_another_order(zoo: Zoo) -> None:
+    publish(zoo, "ada/digits", linear_module(1))
+    publish(zoo, "ada/digits", linear_module(2))
+    moments = iter([later(10), later(5)])
+    zoo.modules._clock = lambda: next(moments)
+    zoo.modules.set_alias(NAME, "best", 1, condition=AliasCondition())
+    zoo.modules.set_alias(NAME, "best", 2, condition=AliasCondition())
+    assert zoo.modules.alias_at(NAME, "best", later(10)).version == 2
+
+
+def test_yanking_again_with_the_same_reason_is_no_change(zoo: Zoo) -> None:
+    publish(zoo, "ada/digits", linear_module(1))
+    zoo.modules.yank(NAME, 1, "blurred")
+    before = zoo.changes.serial()
+    zoo.modules.yank(NAME, 1, "blurred")
+    assert zoo.changes.serial() == before
+    zoo.modules.yank(NAME, 1, "worse")
+    assert zoo.changes.serial() == before + 1
 
 
 def test_an_alias_moves_only_from_where_the_caller_saw_it(zoo: Zoo) -> None:

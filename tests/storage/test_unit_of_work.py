@@ -15,7 +15,7 @@ from registry.errors import BusyError, ConflictError, StorageFullError
 from registry.names import ModuleName, Selector
 from storage.engine import open_engine
 from storage.unit_of_work import units_of_work
-from tests.builders import NOW, digest_of, published_module
+from tests.builders import deed, digest_of, published_module
 from tests.storage.contracts.units import UnitOfWorkContract
 from tests.storage.kinds import ONLY_POSTGRES, ONLY_SQLITE
 
@@ -179,7 +179,7 @@ def publish(begin, who, count):
         with begin() as work:
             version = work.modules.next_version(NAME)
             work.modules.add(published_module(version=version, digest=digest_of((who, number))))
-            work.changes.add("publish", f"{NAME}@{version}", at=NOW)
+            work.changes.add(deed(ref=f"{NAME}@{version}"))
         given.append(version)
     return given
 
@@ -193,7 +193,7 @@ def publish_big(begin, count):
 
 def publish_within(work, version):
     """Record a change and a version."""
-    work.changes.add("publish", f"{NAME}@{version}", at=NOW)
+    work.changes.add(deed(ref=f"{NAME}@{version}"))
     work.modules.add(published_module(version=version))
 
 
@@ -208,6 +208,6 @@ def publish_half(database, writing):
     """Write, and never commit."""
     with units_of_work(open_engine(database))() as work:
         work.modules.add(published_module())
-        work.changes.add("publish", "ada/digits@1", at=NOW)
+        work.changes.add(deed())
         writing.set()
         time.sleep(600)

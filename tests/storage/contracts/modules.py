@@ -6,7 +6,7 @@ from registry.errors import ConflictError, InvalidInputError, NotFoundError
 from registry.manifest import Role
 from registry.names import ModuleName, Selector
 from registry.records import Alias
-from tests.builders import NOW, digest_of, later, published_module, trained_on
+from tests.builders import NOW, deed, digest_of, later, published_module, trained_on
 
 NAME = ModuleName("ada", "digits")
 LATEST = Selector(alias="latest")
@@ -57,7 +57,7 @@ class ModuleRecordsContract:
         with pytest.raises(RuntimeError), begin() as work:
             fail_after(
                 work.modules.add(published_module()),
-                work.changes.add("publish", "ada/digits@1", at=NOW),
+                work.changes.add(deed()),
             )
         with begin() as work:
             assert work.modules.versions(NAME) == ()
@@ -179,6 +179,64 @@ class AliasRecordsContract:
             (2, 2, later(1)),
         ]
 
+    def test_a_removed_alias_keeps_its_history_and_its_revisions_go_on(self, begin):
+        add(begin, published_module(version=1), published_module(version=2))
+        first, again = alias_at(1, revision=1), alias_at(2, revision=3)
+        with begin() as work:
+            work.modules.move_alias(NAME, first, at=NOW)
+            assert not work.modules.remove_alias(NAME, alias_at(1, revision=2), at=later(1))
+            assert work.modules.remove_alias(NAME, first, at=later(1))
+            assert not work.modules.remove_alias(NAME, first, at=later(1))
+            assert work.modules.alias(NAME, "best") is None
+            assert not work.modules.move_alias(NAME, first, at=later(2))
+            assert work.modules.move_alias(NAME, again, at=later(2))
+        with begin() as work:
+            history = work.modules.alias_history(NAME, "best")
+            assert work.modules.alias(NAME, "best") == again
+        assert [(move.revision, move.version, move.digest) for move in history] == [
+            (1, 1, first.digest),
+            (2, None, None),
+            (3, 2, again.digest),
+        ]
+
+    def test_a_version_can_go_when_its_alias_is_removed_and_its_digest_stays_in_the_history(self, begin):
+        add(begin, published_module())
+        with begin() as work:
+            work.modules.move_alias(NAME, alias_at(1, revision=1), at=NOW)
+            work.modules.remove_alias(NAME, alias_at(1, revision=1), at=later(1))
+            work.modules.delete(NAME, 1)
+        with begin() as work:
+            assert work.modules.alias_history(NAME, "best")[0].digest == alias_at(1, revision=1).digest
+
+    def test_descendants_are_found_at_every_distance_nearest_first(self, begin):
+        root = published_module("ada/root")
+        one, copy = (hidden(name, root, digest="one") for name in ("ada/one", "eve/copy-of-one"))
+        two = hidden("ada/two", one)
+        tops = [published_module(f"ada/top{n}", role=Role.OUTPUT, below=two.digest) for n in range(3)]
+        add(begin, root, one, copy, two, *tops, hidden("ada/apart", published_module("ada/other")))
+        with begin() as work:
+            found = work.modules.descendants(root.digest, limit=9, cursor=None)
+            assert found.items == ("ada/one@1", "eve/copy-of-one@1", "ada/two@1", *(top.ref for top in tops))
+            assert found.next_cursor is None
+            assert work.modules.descendants(tops[0].digest, limit=9, cursor=None).items == ()
+
+    def test_descendants_come_a_page_at_a_time(self, begin):
+        root = published_module("ada/root")
+        one = hidden("ada/one", root)
+        above = [hidden(f"ada/m{n}", one) for n in range(4)]
+        add(begin, root, one, *above)
+        found, cursor = [], None
+        with begin() as work:
+            while len(found) < 9:
+                page = work.modules.descendants(root.digest, limit=2, cursor=cursor)
+                found += page.items
+                cursor = page.next_cursor
+                if cursor is None:
+                    break
+            with pytest.raises(InvalidInputError, match="does not belong"):
+                work.modules.descendants(root.digest, limit=2, cursor="other")
+        assert found == ["ada/one@1", *(module.ref for module in above)]
+
     def test_an_alias_that_was_never_set_is_not_there(self, begin):
         add(begin, published_module())
         with begin() as work:
@@ -207,6 +265,11 @@ class AliasRecordsContract:
         add(begin, published_module())
         with pytest.raises(NotFoundError), begin() as work:
             work.modules.move_alias(NAME, alias_at(9, revision=1), at=NOW)
+
+
+def hidden(name, below, *, digest=None):
+    """A hidden module that stands on another."""
+    return published_module(name, role=Role.HIDDEN, below=below.digest, digest=digest and digest_of(digest))
 
 
 def add(begin, *modules):

@@ -4,7 +4,7 @@ import pytest
 
 from registry.errors import ConflictError, InvalidInputError, NotFoundError
 from registry.records import QueryStatus
-from tests.builders import NOW, dataset, digest_of, kept_statistics, later, pipeline, query, task
+from tests.builders import dataset, deed, digest_of, kept_statistics, later, pipeline, query, task
 
 
 class PipelineRecordsContract:
@@ -287,7 +287,7 @@ class ChangeRecordsContract:
 
     def test_serials_only_grow_and_changes_come_oldest_first(self, begin):
         with begin() as work:
-            serials = [work.changes.add("publish", f"ada/digits@{n}", at=later(n)) for n in (1, 2, 3)]
+            serials = [work.changes.add(deed("publish", f"ada/digits@{n}", at=later(n))) for n in (1, 2, 3)]
         with begin() as work:
             assert work.changes.serial() == serials[-1]
             later_ones = work.changes.since(serials[0], limit=9)
@@ -298,7 +298,7 @@ class ChangeRecordsContract:
 
     def test_a_change_that_was_undone_is_no_change(self, begin):
         with pytest.raises(RuntimeError), begin() as work:
-            undo(work.changes.add("yank", "ada/digits@1", at=NOW))
+            undo(work.changes.add(deed("yank", "ada/digits@1")))
         with begin() as work:
             assert work.changes.serial() == 0
 
