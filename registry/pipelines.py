@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from registry.architectures.contracts import Link, check_chain
+from registry.blobs import check_digest
 from registry.errors import ConflictError, Fault, InvalidNameError, NotFoundError, PipelineMisfitError
 from registry.manifest import ModuleManifest
 from registry.module_file import PipelinePart, read_tensors, write_pipeline_file
@@ -120,10 +121,11 @@ class PipelineService:
         return file
 
     def _part(self, digest: Digest) -> PipelinePart:
-        """Manifest and tensors of one module."""
+        """Manifest and tensors of one module. Raises CorruptBlobError."""
         with self._begin() as work:
             module = work.modules.by_digest(digest)[0]
         with self._blobs.open(digest) as file:
+            check_digest(file, digest)
             return PipelinePart(manifest_of(module), read_tensors(file))
 
 

@@ -11,6 +11,7 @@ from registry.records import (
     Alias,
     AliasMove,
     BlobInfo,
+    BlobLink,
     Change,
     Dataset,
     Facet,
@@ -62,6 +63,9 @@ class BlobStore(Protocol):
 
     def info(self, digest: Digest) -> BlobInfo:
         """Size of a blob. Raises NotFoundError."""
+
+    def link(self, digest: Digest) -> BlobLink | None:
+        """Where readers may fetch the bytes themselves; None where all bytes go through the service."""
 
     def delete(self, digest: Digest) -> None:
         """Forget a blob; no error when it is not there."""

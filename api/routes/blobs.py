@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api.answers import answer
 from api.byte_ranges import Content, serve
 from api.inputs import TheServices, TheZoo
-from api.openapi import answers_bytes, raw_body, refusals
+from api.openapi import answers_bytes, raw_body, refusals, sent_elsewhere
 from api.uploads import in_thread
 from registry.errors import (
     InvalidNameError,
@@ -49,7 +49,7 @@ async def put_blob(digest: str, request: Request, services: TheServices) -> Resp
     "/blobs/{digest}",
     response_class=Response,
     operation_id="fetch_blob",
-    responses={**refusals(InvalidNameError, NotFoundError), **answers_bytes("The bytes.")},
+    responses={**refusals(InvalidNameError, NotFoundError), **answers_bytes("The bytes."), **sent_elsewhere()},
 )
 def fetch_blob(digest: str, request: Request, zoo: TheZoo) -> Response:
     """The bytes of a digest, whole or one range of them."""
@@ -61,5 +61,6 @@ def fetch_blob(digest: str, request: Request, zoo: TheZoo) -> Response:
         digest=info.digest,
         name=info.digest.removeprefix("sha256:"),
         cache=PRIVATE_FOR_EVER,
+        link=partial(zoo.blobs.link, info.digest),
     )
     return serve(request, content)

@@ -26,7 +26,7 @@ from api.inputs import (
     TheZoo,
     parse_json,
 )
-from api.openapi import answers_bytes, raw_body, refusals
+from api.openapi import answers_bytes, raw_body, refusals, sent_elsewhere
 from api.uploads import in_thread, media_type
 from registry.errors import (
     InvalidArchitectureError,
@@ -188,7 +188,11 @@ def show_version(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
     f"{VERSION}/file",
     response_class=Response,
     operation_id="fetch_file",
-    responses={**refusals(InvalidNameError, NotFoundError), **answers_bytes("The module's safetensors file.")},
+    responses={
+        **refusals(InvalidNameError, NotFoundError),
+        **answers_bytes("The module's safetensors file."),
+        **sent_elsewhere(),
+    },
 )
 def fetch_file(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
     """The bytes of a version; named by number or digest they never change."""
@@ -201,6 +205,7 @@ def fetch_file(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
         digest=module.digest,
         name=f"{module.namespace}-{module.name}-{module.version}.safetensors",
         cache=_lifetime(ref),
+        link=partial(zoo.blobs.link, module.digest),
     )
     return serve(request, content)
 
