@@ -26,7 +26,7 @@ from registry.records import BlobLink
 
 log = structlog.get_logger()
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 1024 * 1024
 OCTETS = "application/octet-stream"
 FOR_EVER = "public, max-age=31536000, immutable"
 REVALIDATED = "no-cache"

@@ -65,24 +65,26 @@ def named_store(url: str) -> ObjectStore:
 @contextmanager
 def running_store(folder: Path) -> Iterator[ObjectStore]:
     """SeaweedFS in a process of its own, with keys, for loopback only; nothing of it is left."""
-    ports = _free_ports()
+    ports = free_ports()
     store = ObjectStore(f"http://127.0.0.1:{ports['s3']}", "zoo-tests", secrets.token_hex(16))
     with weed(mini_arguments(ports, folder), store, folder) as process:
-        _wait_for(store, process, folder / "weed.log")
+        wait_for_store(store, process, folder / "weed.log")
         yield store
 
 
 def mini_arguments(ports: dict[str, int], folder: Path) -> list[str]:
     """What `weed` is told: one small server of everything, on ports of its own."""
-    given = [f"-{name}.port{kind}={port + add}" for name, port in ports.items() for kind, add in _KINDS]
     return [
         *("mini", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-bucket={BUCKET}"),
         *("-webdav=false", "-admin.ui=false", "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0"),
-        *given,
+        *mini_ports(ports),
     ]
 
 
-_KINDS = (("", 0), (".grpc", GRPC_OFFSET))
+def mini_ports(ports: dict[str, int]) -> list[str]:
+    """What `weed` is told of ports: for each service one for the world and one for its inner talk."""
+    kinds = (("", 0), (".grpc", GRPC_OFFSET))
+    return [f"-{name}.port{kind}={port + add}" for name, port in ports.items() for kind, add in kinds]
 
 
 @contextmanager
@@ -114,7 +116,7 @@ def _remove_sockets(arguments: list[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _free_ports() -> dict[str, int]:
+def free_ports() -> dict[str, int]:
     """A free port for each service of weed, such that the one for its inner talk is free too."""
     with ExitStack() as stack:
         found: list[int] = []
@@ -127,7 +129,7 @@ def _free_ports() -> dict[str, int]:
     return dict(zip(PORT_NAMES, found, strict=True))
 
 
-def _wait_for(store: ObjectStore, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for_store(store: ObjectStore, process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until the store answers for its bucket, which it makes when all else is up."""
     deadline = time.monotonic() + START_SECONDS
     while not _answers(store):
