@@ -71,7 +71,7 @@ def zoo_error(error: BaseError) -> ZooError:
         return BusyError(f"the object store is busy ({_code(text, status)}); try again in a moment")
     if not status and UNHEARD.search(text):
         return BusyError("the object store does not answer; try again in a moment")
-    return StorageError(f"the object store failed ({_code(text, status)}); see its log")
+    return StorageError(f"the object store failed ({_code(text, status)}); see its log, and that it has room")
 
 
 def _no_bucket() -> StorageError:

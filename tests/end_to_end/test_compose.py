@@ -26,7 +26,7 @@ from tests.end_to_end.processes import ROOT, START_SECONDS, TOKEN, answers, free
 from tests.numpy_worker import quadrant_zip
 from tests.object_store import ObjectStore, free_ports, mini_ports, wait_for_store, weed
 
-pytestmark = pytest.mark.s3
+pytestmark = [pytest.mark.s3, pytest.mark.timeout(600)]  # the first test starts every service
 
 ROOMS = ("api", "client", "kernel_methods", "registry", "storage", "trainer")
 SERVICES = COMPOSE["services"]

@@ -11,11 +11,14 @@ import pytest
 from client.cache import digest_of_bytes
 from client.connection import Timeouts
 from client.zoo import Zoo
+from registry.names import ModuleName
+from registry.recipes import OutputSpec, TaskSpec, TrainingRecipe
+from registry.records import JobStatus
 from storage import s3_blobs
 from tests.api.serving import serving
-from tests.end_to_end.processes import TOKEN
+from tests.end_to_end.processes import TOKEN, program
 from tests.end_to_end.store_proxy import StoreProxy, proxy_to
-from tests.numpy_worker import linear_module
+from tests.numpy_worker import linear_module, quadrant_zip
 from tests.object_store import ObjectStore
 
 pytestmark = pytest.mark.s3
@@ -125,6 +128,25 @@ def test_what_needs_no_bytes_is_answered_by_the_zoo_itself(zoo: Zoo, url: str, f
     assert (beyond.status_code, beyond.json()["code"]) == (416, "range_not_satisfiable")
     assert httpx.get(path).status_code == 307
     assert module is not None
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("redirect", [True], indirect=True)
+def test_a_worker_reads_its_data_from_the_store_and_never_shows_it_the_token(
+    zoo: Zoo, url: str, proxy: StoreProxy, tmp_path: Path
+) -> None:
+    data = tmp_path / "quadrants.zip"
+    data.write_bytes(quadrant_zip(per_class=30))
+    task = TaskSpec(dataset=zoo.datasets.publish(data).digest)
+    recipe = TrainingRecipe(task=task, family="mlp", width=16, epochs=1, output=OutputSpec(epochs=1))
+    told = {"ZOO_URL": url, "ZOO_TOKEN": TOKEN, "ZOO_HOME": str(tmp_path / "worker")}
+    with program(["python", "-m", "trainer", "work"], told, tmp_path / "worker.log"):
+        job = zoo.jobs.submit(ModuleName.parse("team/quadrants"), recipe)
+        for state in zoo.jobs.events(job.id):
+            job = state
+    assert job.status is JobStatus.DONE, job.error
+    assert proxy.heads
+    assert not any("authorization" in head.lower() or TOKEN in head for head in proxy.heads)
 
 
 def test_two_replicas_share_a_bucket(tmp_path: Path, object_store: ObjectStore) -> None:

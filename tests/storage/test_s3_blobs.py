@@ -357,6 +357,18 @@ def test_a_store_that_cannot_be_used_ends_the_start_with_one_sentence(object_sto
     assert object_store.secret_access_key not in refusal.value.detail
 
 
+def test_keys_that_the_settings_leave_open_come_from_the_environment(object_store, tmp_path, monkeypatch):
+    given = {**object_store.settings(), "s3_access_key_id": None, "s3_secret_access_key": None}
+    settings = Settings.model_validate({"home": tmp_path, **given})
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", object_store.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    with pytest.raises(SettingsError, match="refuses the service's access keys"):
+        open_blobs(settings)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", object_store.secret_access_key)
+    blobs = open_blobs(settings)
+    assert blobs.get(blobs.put(b"weights")) == b"weights"
+
+
 def test_a_link_lets_whoever_has_it_read_and_nobody_write(object_store, tmp_path):
     given = {"home": tmp_path, **object_store.settings(), "s3_redirect": True}
     blobs = open_blobs(Settings.model_validate(given))
