@@ -1,6 +1,7 @@
 """Bytes as answers: whole or one range of them, conditional, never in memory as a whole."""
 
 import base64
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
@@ -9,6 +10,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import BinaryIO
 
+import structlog
+from prometheus_client import Counter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -17,13 +20,18 @@ from starlette.types import Send
 from api.conditions import not_modified
 from api.door import HEAD
 from api.uploads import finally_in_thread, in_thread
+from registry.errors import CorruptBlobError
 from registry.names import Digest
+from registry.records import BlobLink
 
-CHUNK_BYTES = 256 * 1024
+log = structlog.get_logger()
+
+CHUNK_BYTES = 1024 * 1024
 OCTETS = "application/octet-stream"
 FOR_EVER = "public, max-age=31536000, immutable"
 PRIVATE_FOR_EVER = "private, max-age=31536000, immutable"
 REVALIDATED = "no-cache"
+LINK_MARGIN_SECONDS = 60
 ONE_RANGE = re.compile(r"bytes=\s*(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))\s*", re.IGNORECASE)
 
 
@@ -38,6 +46,7 @@ class Content:
         digest: their digest, where it is known; told as Repr-Digest.
         name: what a browser calls the file.
         cache: for how long they may be kept.
+        link: gives an address where readers may fetch them themselves, if they are to.
     """
 
     open: Callable[[], AbstractContextManager[BinaryIO]]
@@ -47,6 +56,7 @@ class Content:
     digest: Digest | None = None
     cache: str = FOR_EVER
     extra: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    link: Callable[[], BlobLink | None] = lambda: None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -66,7 +76,9 @@ class Content:
 def serve(request: Request, content: Content) -> Response:
     """Answer with bytes: 304 when the caller has them, 206 with one range, 416 beyond the end, else 200 with all.
 
-    Several ranges at once are not served: the answer is then the whole, as RFC 9110 allows.
+    Where readers are sent to the store, it is 307 in place of 200 and 206; HEAD is answered here. A whole file whose
+    digest is known never ends well when it is damaged (decision 0022). Several ranges at once are not served: the
+    answer is then the whole, as RFC 9110 allows.
 
     Raises:
         HTTPException: 416, the range begins beyond the end.
@@ -75,12 +87,24 @@ def serve(request: Request, content: Content) -> Response:
     if unchanged is not None:
         return unchanged
     wanted = _wanted_range(request, content)
+    link = None if request.scope.get(HEAD, False) else content.link()
+    if link is not None:
+        return _elsewhere(content, link)
     first, past = (0, content.size_bytes) if wanted is None else wanted
     headers = {**content.headers, "Content-Length": str(past - first)}
     if wanted is not None:
         headers["Content-Range"] = f"bytes {first}-{past - 1}/{content.size_bytes}"
-    source = _Slice(content.open, first, past, silent=request.scope.get(HEAD, False))
-    return _BytesResponse(source, status_code=200 if wanted is None else 206, headers=headers)
+    whole = content.digest if past - first == content.size_bytes else None
+    source = _Slice(content.open, first, past, silent=request.scope.get(HEAD, False), digest=whole)
+    damaged = request.app.state.services.metrics.damaged
+    return _BytesResponse(source, damaged, status_code=200 if wanted is None else 206, headers=headers)
+
+
+def _elsewhere(content: Content, link: BlobLink) -> Response:
+    """Where the bytes are to be read instead; kept by the caller alone, and for less time than the address is good."""
+    seconds = max(0, link.seconds - LINK_MARGIN_SECONDS)
+    headers = {**content.headers, "Location": link.url, "Cache-Control": f"private, max-age={seconds}"}
+    return Response(status_code=307, headers=headers)
 
 
 def _wanted_range(request: Request, content: Content) -> tuple[int, int] | None:
@@ -114,41 +138,80 @@ def repr_digest(digest: Digest) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    """Part of a file: from the first byte to before `past`; nothing of it where the request was HEAD."""
+    """Part of a file: from the first byte to before `past`; nothing of it where the request was HEAD.
+
+    With a digest it is the whole, and has to have it.
+    """
 
     open: Callable[[], AbstractContextManager[BinaryIO]]
     first: int
     past: int
     silent: bool
+    digest: Digest | None
 
 
 class _BytesResponse(StreamingResponse):
-    """Sends part of a file; the file is closed when the last byte is sent, or when the caller is gone."""
+    """Sends part of a file; the file is closed when the last byte is sent, or when the caller is gone.
 
-    def __init__(self, source: _Slice, *, status_code: int, headers: Mapping[str, str]) -> None:
+    Each chunk is sent when the next one has been read, and the last one when the digest of the whole is known to be
+    right: a damaged file breaks off, and a short one is not begun at all.
+    """
+
+    def __init__(self, source: _Slice, damaged: Counter, *, status_code: int, headers: Mapping[str, str]) -> None:
         super().__init__(iter(()), status_code=status_code, headers=headers, media_type=OCTETS)
-        self._source = source
+        self._source, self._damaged = source, damaged
 
     async def stream_response(self, send: Send) -> None:
-        """Open first, so that missing bytes are an error and not half an answer."""
+        """Open and read first, so that missing bytes are an error and not half an answer."""
         stack = ExitStack()
         try:
-            file = None if self._source.silent else await in_thread(_opened, stack, self._source)
+            chunks = None if self._source.silent else await in_thread(_opened, stack, self._source)
+            held = b"" if chunks is None else await in_thread(chunks.read)
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            left = 0 if file is None else self._source.past - self._source.first
-            while file is not None and left > 0:
-                chunk = await in_thread(file.read, min(CHUNK_BYTES, left))
-                if not chunk:
-                    raise OSError(f"the file ended {left} bytes too early")
-                left -= len(chunk)
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            while chunks is not None and chunks.left:
+                await send({"type": "http.response.body", "body": held, "more_body": True})
+                held = await in_thread(chunks.read)
+            await send({"type": "http.response.body", "body": held, "more_body": False})
+        except CorruptBlobError as error:
+            self._damaged.inc()
+            log.error("stored bytes are damaged", digest=self._source.digest, reason=error.detail)  # noqa: TRY400 (one line)
+            raise
         finally:
             await finally_in_thread(partial(stack.close))
 
 
-def _opened(stack: ExitStack, source: _Slice) -> BinaryIO:
+class _Chunks:
+    """Reads a slice chunk by chunk, and judges the digest with the last one."""
+
+    def __init__(self, file: BinaryIO, source: _Slice) -> None:
+        self._file, self._source = file, source
+        self._hash = hashlib.sha256()
+        self.left = source.past - source.first
+
+    def read(self) -> bytes:
+        """The next chunk; empty after the last. Raises CorruptBlobError when the bytes end early or are other ones."""
+        wanted = min(CHUNK_BYTES, self.left)
+        chunk = self._file.read(wanted)
+        if len(chunk) < wanted:
+            raise CorruptBlobError(f"stored bytes end {self.left - len(chunk)} bytes too early; upload the file again")
+        self.left -= len(chunk)
+        if self._source.digest is not None:
+            self._hash.update(chunk)
+            if not self.left:
+                self._judge(self._source.digest)
+        return chunk
+
+    def _judge(self, digest: Digest) -> None:
+        """Raises CorruptBlobError unless all bytes together have the digest."""
+        found = f"sha256:{self._hash.hexdigest()}"
+        if found != digest:
+            raise CorruptBlobError(
+                f"the bytes stored as {digest} are damaged, they now have {found}; upload the file again"
+            )
+
+
+def _opened(stack: ExitStack, source: _Slice) -> _Chunks:
     """The file, at the first byte that is asked for."""
     file = stack.enter_context(source.open())
     file.seek(source.first)
-    return file
+    return _Chunks(file, source)

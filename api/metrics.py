@@ -30,6 +30,12 @@ class Metrics:
             registry=self._registry,
         )
 
+        self.damaged = Counter(
+            "zoo_damaged_reads",
+            "Downloads that were broken off because the stored bytes do not have their digest.",
+            registry=self._registry,
+        )
+
     def note(self, *, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request; `route` is a template, so that the number of series stays bounded."""
         known = method if method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS") else "other"

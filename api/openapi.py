@@ -63,6 +63,12 @@ def answers_bytes(description: str, media_type: str = "application/octet-stream"
     }
 
 
+def sent_elsewhere() -> Responses:
+    """The `responses` that a route has beside its bytes where readers may be sent to the store."""
+    location = {"Location": {"description": "a signed address, good for minutes", "schema": {"type": "string"}}}
+    return {307: {"description": "The bytes are to be read from the object store itself.", "headers": location}}
+
+
 def describe(app: FastAPI) -> Description:
     """The OpenAPI document, in which every refusal is a problem and every private request needs a token."""
     document: Description = get_openapi(

@@ -34,6 +34,8 @@ KEEP_ALIVE = [
     ),
 ]
 """A peer that has gone without a word is noticed within 45 s, also while we wait for its answer."""
+MOST_REDIRECTS = 5
+SIGNATURE = "x-amz-signature"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,10 @@ def _written(value: Value) -> str | list[str]:
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, str | int) else list(value or ())
+
+
+class ElsewhereError(httpx.TransportError):
+    """Whoever the zoo sent us to for bytes does not give them; asking the zoo anew may help."""
 
 
 class Connection:
@@ -146,16 +152,52 @@ class Connection:
 
     @contextmanager
     def stream(self, call: Call, *, stall_seconds: float) -> Iterator[httpx.Response]:
-        """Open an answer to be read in pieces. Raises httpx.TransportError when it breaks or stalls."""
+        """Open an answer to be read in pieces, from wherever the zoo sends us for it.
+
+        The token goes to the zoo alone: a link to an object store has a signature of its own.
+
+        Raises:
+            httpx.TransportError: it breaks or stalls.
+            ElsewhereError: the store that the zoo sent us to does not answer, or refuses.
+        """
         request = self._request(call, content=None)
         request.extensions["timeout"] = self._timeout(read_seconds=stall_seconds).as_dict()
-        response = self._http.send(request, stream=True)
+        response = self._followed(self._http.send(request, stream=True, follow_redirects=False))
         try:
             if response.status_code >= 400:
                 response.read()
             yield response
         finally:
             response.close()
+
+    def _followed(self, response: httpx.Response) -> httpx.Response:
+        """The answer at the end of all redirects. Raises ElsewhereError, UnexpectedAnswerError."""
+        for _ in range(MOST_REDIRECTS):
+            if response.next_request is None:
+                return response
+            response.close()
+            response = self._sent_on(response.next_request)
+        response.close()
+        raise UnexpectedAnswerError(f"{self.url} sends us from one place to the next, more than {MOST_REDIRECTS} times")
+
+    def _sent_on(self, request: httpx.Request) -> httpx.Response:
+        """The answer of whoever the zoo sent us to. Raises ElsewhereError where that is another and it refuses."""
+        store = _is_signed(request.url) or not _same_origin(request.url, httpx.URL(self.url))
+        place = f"{request.url.host}, where the zoo sends readers,"
+        if store:
+            request.headers.pop("Authorization", None)
+        try:
+            response = self._http.send(request, stream=True, follow_redirects=False)
+        except httpx.TransportError as error:
+            raise ElsewhereError(f"{place} does not answer: {error or type(error).__name__}") from error
+        if (
+            store
+            and response.status_code >= 400
+            and response.status_code != httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE
+        ):
+            response.close()
+            raise ElsewhereError(f"{place} answered {response.status_code} {response.reason_phrase}")
+        return response
 
     def read(self, response: httpx.Response, answer: type[Model]) -> Model:
         """A response's body as a model. Raises UnexpectedAnswerError when it is something else."""
@@ -220,6 +262,18 @@ def _checked(url: str) -> str:
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise InvalidInputError(f"{url[:200]!r} is not a zoo's address; write http://host:port")
     return url.rstrip("/")
+
+
+def _is_signed(url: httpx.URL) -> bool:
+    """Whether an address is a link that an object store has signed, which needs no token beside it."""
+    return SIGNATURE in {name.lower() for name in url.params}
+
+
+def _same_origin(url: httpx.URL, zoo: httpx.URL) -> bool:
+    """Whether an address is the zoo's own, perhaps by https where we asked by http."""
+    if url.host == zoo.host and (zoo.scheme, url.scheme) == ("http", "https"):
+        return True
+    return (url.scheme, url.host, url.port) == (zoo.scheme, zoo.host, zoo.port)
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,9 +1,14 @@
 """Bytes stay as long as something that is kept refers to them."""
 
-from registry.errors import NotFoundError
+import hashlib
+from typing import BinaryIO
+
+from registry.errors import CorruptBlobError, NotFoundError
 from registry.names import Digest
 from registry.ports import Begin, BlobStore, UnitOfWork
 from registry.work import TrainWork, Work
+
+PIECE_BYTES = 1024 * 1024
 
 
 class BlobKeeper:
@@ -60,6 +65,19 @@ def _is_referred(work: UnitOfWork, blob: Digest) -> bool:
         or work.uploads.uses_blob(blob)
         or any(blob in (job.checkpoint, pairs_of(job.work)) for job in work.jobs.open())
     )
+
+
+def check_digest(file: BinaryIO, digest: Digest) -> None:
+    """Read a stored file through, and go back to its start. Raises CorruptBlobError unless it has its digest."""
+    hashed = hashlib.sha256()
+    while piece := file.read(PIECE_BYTES):
+        hashed.update(piece)
+    found = f"sha256:{hashed.hexdigest()}"
+    if found != digest:
+        raise CorruptBlobError(
+            f"the bytes stored as {digest} are damaged, they now have {found}; upload the file again"
+        )
+    file.seek(0)
 
 
 def pairs_of(work: Work) -> Digest | None:

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from registry.architectures.contracts import Link, check_chain
 from registry.audit import note
+from registry.blobs import check_digest
 from registry.errors import ConflictError, Fault, InvalidNameError, NotFoundError, PipelineMisfitError
 from registry.key_records import RequestKey
 from registry.manifest import ModuleManifest
@@ -133,10 +134,11 @@ class PipelineService:
         return file
 
     def _part(self, digest: Digest) -> PipelinePart:
-        """Manifest and tensors of one module."""
+        """Manifest and tensors of one module. Raises CorruptBlobError."""
         with self._begin() as work:
             module = work.modules.by_digest(digest)[0]
         with self._blobs.open(digest) as file:
+            check_digest(file, digest)
             return PipelinePart(manifest_of(module), read_tensors(file))
 
 

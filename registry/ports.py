@@ -14,6 +14,7 @@ from registry.records import (
     Alias,
     AliasMove,
     BlobInfo,
+    BlobLink,
     Dataset,
     Facet,
     Job,
@@ -69,6 +70,9 @@ class BlobStore(Protocol):
 
     def info(self, digest: Digest) -> BlobInfo:
         """Size of a blob. Raises NotFoundError."""
+
+    def link(self, digest: Digest) -> BlobLink | None:
+        """Where readers may fetch the bytes themselves; None where all bytes go through the service."""
 
     def delete(self, digest: Digest) -> None:
         """Forget a blob; no error when it is not there."""

@@ -376,6 +376,13 @@ class StoredBlob(BlobInfo):
     stored_at: datetime
 
 
+class BlobLink(Frozen):
+    """An address from which whoever has it may read a blob's bytes, for so many seconds."""
+
+    url: str
+    seconds: int
+
+
 def short(digest: Digest) -> str:
     """The first twelve hex digits of a digest, for people."""
     return digest.removeprefix("sha256:")[:12]

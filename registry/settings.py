@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Self
@@ -30,6 +31,13 @@ DATABASES = {
 }
 """How an address of a database may begin, and the driver that is meant: records are tested on these two."""
 
+BUCKET = re.compile(
+    r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/((?:(?!\.+/)[A-Za-z0-9._-]+/)*(?!\.+/?$)[A-Za-z0-9._-]+)?/?)?"
+)
+"""Where blobs are, with a bucket's name as S3 allows it, and keys' beginnings that need no escaping."""
+
+ENDPOINT = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]+/?")
+
 
 def default_home() -> Path:
     """The user's data directory for this program, as the platform has it."""
@@ -53,6 +61,23 @@ class Settings(BaseSettings):
         default=None,
         repr=False,
         description="`postgresql://user:password@host:port/name` or a `sqlite:///` file; default: SQLite in ZOO_HOME",
+    )
+    blobs: str | None = Field(
+        default=None, description="where bytes are kept: s3://BUCKET/PREFIX; default: a folder in ZOO_HOME"
+    )
+    s3_endpoint: str | None = Field(default=None, description="address of the S3-compatible store; default: AWS")
+    s3_region: str | None = Field(default=None, description="region of the bucket; default: AWS_REGION, else us-east-1")
+    s3_access_key_id: str | None = Field(
+        default=None, description="access key of the store; default: AWS_ACCESS_KEY_ID, or the role of the machine"
+    )
+    s3_secret_access_key: SecretStr | None = Field(
+        default=None, description="its secret; default: AWS_SECRET_ACCESS_KEY, or the role of the machine"
+    )
+    s3_redirect: bool = Field(
+        default=False, description="send readers to the store with signed links, in place of the bytes (decision 0022)"
+    )
+    s3_public_endpoint: str | None = Field(
+        default=None, description="address that signed links name, where readers reach the store under another one"
     )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8000, description="port to listen on")
@@ -121,6 +146,20 @@ class Settings(BaseSettings):
                 f"write it as {DATABASE_EXAMPLE} or sqlite:////folder/zoo.sqlite3"
             )
         return f"{DATABASES[scheme]}://{rest}"
+
+    @field_validator("blobs")
+    @classmethod
+    def _check_blobs(cls, blobs: str | None) -> str | None:
+        if blobs is not None and BUCKET.fullmatch(blobs) is None:
+            raise ValueError(f"{blobs[:200]!r} is not s3://BUCKET or s3://BUCKET/PREFIX; leave it out for a folder")
+        return blobs
+
+    @field_validator("s3_endpoint", "s3_public_endpoint")
+    @classmethod
+    def _check_endpoint(cls, endpoint: str | None) -> str | None:
+        if endpoint is not None and ENDPOINT.fullmatch(endpoint) is None:
+            raise ValueError(f"{endpoint[:200]!r} is not an address; write https://HOST or http://HOST:PORT")
+        return endpoint
 
     @property
     def database_url(self) -> str:

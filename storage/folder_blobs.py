@@ -13,7 +13,7 @@ from typing import BinaryIO
 from registry.errors import CorruptBlobError, NotFoundError, WrongDigestError
 from registry.names import Digest
 from registry.ports import BlobWriter
-from registry.records import BlobInfo, StoredBlob
+from registry.records import BlobInfo, BlobLink, StoredBlob
 from storage.translation import disk_translated
 
 DAY_SECONDS = 86_400.0
@@ -41,6 +41,11 @@ class FolderBlobs:
         with disk_translated(f"the folder {folder}"):
             self._half_written.mkdir(parents=True, exist_ok=True)
             _remove_older(self._half_written, time.time() - stale_after_seconds)
+
+    def check_writable(self) -> None:
+        """Raises StorageFullError or StorageError unless a blob could be written."""
+        with self.writer() as writer:
+            writer.write(b"ready?")
 
     @contextmanager
     def writer(self) -> Iterator[BlobWriter]:
@@ -84,6 +89,10 @@ class FolderBlobs:
         with _found(digest):
             size_bytes = blob_path(self._folder, digest).stat().st_size
         return BlobInfo(digest=digest, size_bytes=size_bytes)
+
+    def link(self, digest: Digest) -> BlobLink | None:  # noqa: ARG002
+        """None: whoever reads from a folder reads through the service."""
+        return None
 
     def delete(self, digest: Digest) -> None:
         """Forget a blob; no error when it is not there. Raises StorageError."""

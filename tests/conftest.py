@@ -1,10 +1,12 @@
-"""One PostgreSQL for all tests, started when the first of them asks, and stopped at the end."""
+"""Servers that many tests share, started once, when the first test needs them, and stopped at the end."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
+from tests.object_store import ObjectStore, named_store, running_store
 from tests.postgres import MigratedDatabases, Postgres, running_postgres
 
 
@@ -18,3 +20,13 @@ def postgres() -> Iterator[Postgres]:
 def migrated_databases(postgres: Postgres) -> Iterator[MigratedDatabases]:
     with ExitStack() as kept:
         yield MigratedDatabases(postgres, kept)
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    named = os.environ.get("ZOO_TEST_S3")
+    if named:
+        yield named_store(named)
+        return
+    with running_store(tmp_path_factory.mktemp("object-store")) as store:
+        yield store

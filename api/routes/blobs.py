@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api.answers import answer, tagged
 from api.byte_ranges import PRIVATE_FOR_EVER, Content, serve
 from api.inputs import TheIdentity, TheServices, TheZoo
-from api.openapi import answers_bytes, raw_body, refusals
+from api.openapi import answers_bytes, raw_body, refusals, sent_elsewhere
 from api.uploads import in_thread
 from registry.errors import (
     CorruptBlobError,
@@ -51,7 +51,7 @@ async def put_blob(digest: str, request: Request, services: TheServices, identit
     "/blobs/{digest}",
     response_class=Response,
     operation_id="fetch_blob",
-    responses={**refusals(InvalidNameError, NotFoundError), **answers_bytes("The bytes.")},
+    responses={**refusals(InvalidNameError, NotFoundError), **answers_bytes("The bytes."), **sent_elsewhere()},
 )
 def fetch_blob(digest: str, request: Request, zoo: TheZoo, identity: TheIdentity) -> Response:
     """The bytes of a digest, whole or one range of them: those one sent, or may know of."""
@@ -65,6 +65,7 @@ def fetch_blob(digest: str, request: Request, zoo: TheZoo, identity: TheIdentity
         digest=info.digest,
         name=info.digest.removeprefix("sha256:"),
         cache=PRIVATE_FOR_EVER,
+        link=partial(zoo.blobs.link, info.digest),
     )
     return serve(request, content)
 

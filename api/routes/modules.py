@@ -31,7 +31,7 @@ from api.inputs import (
     identity_of,
     parse_json,
 )
-from api.openapi import answers_bytes, raw_body, refusals
+from api.openapi import answers_bytes, raw_body, refusals, sent_elsewhere
 from api.uploads import in_thread, media_type
 from registry.access import Identity
 from registry.errors import (
@@ -197,7 +197,11 @@ def show_version(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
     f"{VERSION}/file",
     response_class=Response,
     operation_id="fetch_file",
-    responses={**refusals(InvalidNameError, NotFoundError), **answers_bytes("The module's safetensors file.")},
+    responses={
+        **refusals(InvalidNameError, NotFoundError),
+        **answers_bytes("The module's safetensors file."),
+        **sent_elsewhere(),
+    },
 )
 def fetch_file(ref: TheRef, request: Request, zoo: TheZoo, identity: TheIdentity) -> Response:
     """The bytes of a version; named by number or digest they never change."""
@@ -210,6 +214,7 @@ def fetch_file(ref: TheRef, request: Request, zoo: TheZoo, identity: TheIdentity
         digest=module.digest,
         name=f"{module.namespace}-{module.name}-{module.version}.safetensors",
         cache=_lifetime(ref, identity),
+        link=partial(zoo.blobs.link, module.digest),
     )
     return serve(request, content)
 

@@ -35,7 +35,7 @@ def test_beyond_loopback_a_token_is_needed(host: str) -> None:
 
 
 def test_a_token_is_not_shown() -> None:
-    assert "secret" not in repr(Settings(token="secret"))
+    assert "whispered" not in repr(Settings(token="whispered"))
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
