@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.caretaker import Caretaker
 from registry.settings import Settings
 from storage.wiring import open_zoo
 
@@ -17,4 +18,6 @@ def application(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings.load()
     settings.check_service()
-    return create_app(open_zoo(settings))
+    zoo = open_zoo(settings)
+    Caretaker(zoo.collector, settings).start()
+    return create_app(zoo)

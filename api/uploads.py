@@ -80,6 +80,7 @@ class Desk:
                 digest = await _write(writer, chunks)
                 known = await in_thread(self.guests.enter, digest)
                 stack.push_async_callback(finally_in_thread, partial(self.guests.leave, digest))
+                await in_thread(self.zoo.keeper.spare, digest)
                 blob = await in_thread(writer.commit, expected)
             yield Received(blob, known)
 

@@ -59,6 +59,10 @@ class Settings(BaseSettings):
     halving_from: Count = Field(
         default=48, description="a ranking of more modules goes in rounds, see decision 0016; a high number: never"
     )
+    gc_seconds: Seconds = Field(default=3600.0, description="time between two looks for bytes that nothing refers to")
+    gc_grace_seconds: Seconds = Field(
+        default=86_400.0, description="bytes that nothing refers to are deleted when that has been so for this long"
+    )
     json_limit_bytes: Bytes = Field(default=MEBIBYTE, description="largest JSON body")
 
     @field_validator("home")

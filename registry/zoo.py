@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from registry.blobs import BlobKeeper
+from registry.collection import Collector
 from registry.datasets import DatasetService
 from registry.jobs import JobService, Makers
 from registry.joint_statistics import JointStatisticsService
@@ -28,6 +29,7 @@ class Zoo:
     settings: Settings
     blobs: BlobStore
     keeper: BlobKeeper
+    collector: Collector
     modules: ModuleService
     datasets: DatasetService
     tasks: TaskService
@@ -64,6 +66,7 @@ class Zoo:
             settings=settings,
             blobs=blobs,
             keeper=keeper,
+            collector=Collector(begin, blobs, clock, settings),
             modules=modules,
             datasets=DatasetService(begin, blobs, clock, settings, keeper),
             tasks=tasks,

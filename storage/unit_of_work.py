@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from registry.ports import (
     Begin,
+    BlobRecords,
     ChangeRecords,
     DatasetRecords,
     JobRecords,
@@ -20,6 +21,7 @@ from registry.ports import (
     UnitOfWork,
     VerificationRecords,
 )
+from storage.records.blobs import SqlBlobRecords
 from storage.records.changes import SqlChangeRecords
 from storage.records.datasets import SqlDatasetRecords
 from storage.records.jobs import SqlJobRecords
@@ -53,6 +55,7 @@ class SqlUnitOfWork:
     statistics: StatisticsRecords
     queries: QueryRecords
     outcomes: OutcomeRecords
+    blobs: BlobRecords
     changes: ChangeRecords
 
     def __init__(self, session: Session) -> None:
@@ -67,6 +70,7 @@ class SqlUnitOfWork:
         self.statistics = SqlStatisticsRecords(transaction)
         self.queries = SqlQueryRecords(transaction)
         self.outcomes = SqlOutcomeRecords(transaction)
+        self.blobs = SqlBlobRecords(transaction)
         self.changes = SqlChangeRecords(transaction)
 
     def hold(self) -> None:

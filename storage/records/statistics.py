@@ -54,10 +54,6 @@ class SqlStatisticsRecords:
                 found[statistics.module].append(statistics)
         return {module: tuple(kept) for module, kept in found.items()}
 
-    def uses_blob(self, blob: Digest) -> bool:
-        """Whether statistics are kept in these bytes."""
-        return self._transaction.first(select(StatisticsRow.key).where(StatisticsRow.blob == blob).limit(1)) is not None
-
     def remove(self, key: Digest) -> None:
         """Forget what is kept under a key; no error when it is not there."""
         forget = delete(StatisticsRow).where(StatisticsRow.key == key).returning(StatisticsRow.module)
