@@ -28,7 +28,7 @@ def open_zoo(settings: Settings) -> Zoo:
         settings.home.mkdir(parents=True, exist_ok=True)
     engine = open_engine(settings.database_url)
     upgrade(engine)
-    blobs = FolderBlobs(settings.home / "blobs")
+    blobs = open_blobs(settings)
     return Zoo.wire(
         begin=units_of_work(engine),
         blobs=blobs,
@@ -37,6 +37,11 @@ def open_zoo(settings: Settings) -> Zoo:
         check_ready=readiness(engine, blobs),
         close=engine.dispose,
     )
+
+
+def open_blobs(settings: Settings) -> BlobStore:
+    """The blobs of the settings. Raises StorageError when they cannot be used."""
+    return FolderBlobs(settings.home / "blobs")
 
 
 def readiness(engine: Engine, blobs: BlobStore) -> Callable[[], None]:

@@ -43,6 +43,7 @@ COMMANDS = (
     Command("calibration", "calibration", "Show how well the scores have predicted what modules reached."),
     Command("map", "map", "Show how well the modules of some tasks serve the other tasks."),
     Command("gc", "care", "Delete bytes of the zoo here that nothing refers to."),
+    Command("doctor", "care", "Verify every record and every byte of the zoo here, and name what is wrong."),
     Command("login", "login", "Keep a zoo's token for later commands."),
 )
 

@@ -1,4 +1,4 @@
-"""`zoo gc`: look after a zoo on the machine that stores it."""
+"""`zoo gc`, `zoo doctor`: look after a zoo on the machine that stores it."""
 
 import subprocess
 import sys
@@ -32,6 +32,24 @@ def gc(options: GcOptions) -> None:
     environment; the service may run meanwhile.
     """
     _where_it_is_stored(options, "gc", *(["--dry-run"] if options.dry_run else []))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorOptions(CareOptions):
+    """What `zoo doctor` takes."""
+
+    repair: Annotated[bool, typer.Option("--repair", help="Put right what can be.")] = False
+
+
+@takes(DoctorOptions)
+def doctor(options: DoctorOptions) -> None:
+    """Verify every record and every byte of the zoo here, and name what is wrong.
+
+    With --repair it puts right what can be worked out again, and sets damaged files aside so that an upload of the
+    same bytes heals them; nothing of a module is deleted. Ends with 1 where something is wrong still. This runs where
+    the zoo is stored, with its settings in the environment; the service may run meanwhile.
+    """
+    _where_it_is_stored(options, "doctor", *(["--repair"] if options.repair else []))
 
 
 def _where_it_is_stored(options: CareOptions, *words: str) -> None:

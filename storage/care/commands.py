@@ -4,8 +4,14 @@ from argparse import ArgumentParser, Namespace, _SubParsersAction
 from typing import TypeAlias
 
 from registry.settings import Settings
-from storage.care.telling import megabytes, write_answer
-from storage.wiring import open_zoo
+from storage.care.doctor import Doctor, require_database
+from storage.care.problems import Problem, Report
+from storage.care.telling import byte_bar, megabytes, write_answer
+from storage.engine import open_engine
+from storage.wiring import open_blobs, open_zoo
+
+QUARANTINE = "quarantine"
+"""The folder in ZOO_HOME where damaged bytes are set aside."""
 
 Parsers: TypeAlias = "_SubParsersAction[ArgumentParser]"
 
@@ -15,6 +21,9 @@ def add_commands(parsers: Parsers) -> None:
     gc = _command(parsers, "gc", "Delete bytes that nothing has referred to for long enough.")
     gc.add_argument("--dry-run", action="store_true", help="only tell what would be deleted")
     gc.set_defaults(run=collect)
+    doctor = _command(parsers, "doctor", "Verify every record and every byte, and name what is wrong.")
+    doctor.add_argument("--repair", action="store_true", help="put right what can be; nothing of a module is deleted")
+    doctor.set_defaults(run=examine)
 
 
 def _command(parsers: Parsers, name: str, words: str) -> ArgumentParser:
@@ -39,3 +48,30 @@ def collect(settings: Settings, given: Namespace) -> bool:
     ]
     write_answer(done, lines, as_json=given.json)
     return True
+
+
+def examine(settings: Settings, given: Namespace) -> bool:
+    """Examine the zoo, beside whatever runs; true when nothing is wrong any more."""
+    require_database(settings)
+    engine = open_engine(settings.database_url)
+    try:
+        with byte_bar("verifying", None) as on_bytes:
+            doctor = Doctor(engine, open_blobs(settings), settings.home / QUARANTINE)
+            report = doctor.examine(repair=given.repair, on_bytes=on_bytes)
+    finally:
+        engine.dispose()
+    write_answer(report, [*map(_told, report.problems), _summed(report)], as_json=given.json)
+    return report.clean
+
+
+def _told(problem: Problem) -> str:
+    done = "repaired" if problem.repaired else problem.remedy
+    return f"{problem.kind}: {problem.where}: {problem.detail}. {done[:1].upper()}{done[1:]}."
+
+
+def _summed(report: Report) -> str:
+    """The last line of an examination."""
+    wrong = sum(not problem.repaired for problem in report.problems)
+    repaired = len(report.problems) - wrong
+    looked_at = f"{report.records} records and {report.blobs} blobs ({megabytes(report.blob_bytes)}) were verified"
+    return f"{looked_at}: {wrong or 'no'} problems{f', {repaired} repaired' if repaired else ''}."
