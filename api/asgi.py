@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.caretaker import Caretaker
 from registry.settings import Settings
 from storage.wiring import open_zoo
 
@@ -18,4 +19,5 @@ def application(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     zoo = open_zoo(settings)
     settings.check_service(has_admin=zoo.tokens.has_admin())
+    Caretaker(zoo.collector, settings).start()
     return create_app(zoo)

@@ -83,6 +83,7 @@ class Desk:
                 digest = writer.digest()
                 known = await in_thread(self.guests.enter, digest)
                 stack.push_async_callback(finally_in_thread, partial(self.guests.leave, digest))
+                await in_thread(self.zoo.keeper.spare, digest)
                 blob = await in_thread(writer.commit, expected)
             yield Received(blob, known)
 

@@ -6,7 +6,7 @@ from typing import BinaryIO
 from registry.errors import CorruptBlobError, NotFoundError
 from registry.names import Digest
 from registry.ports import Begin, BlobStore, UnitOfWork
-from registry.work import TrainWork, Work
+from registry.work import PredictWork, TrainWork, Work
 
 PIECE_BYTES = 1024 * 1024
 
@@ -15,7 +15,8 @@ class BlobKeeper:
     """Deletes bytes that nothing refers to, never those that somebody is about to refer to.
 
     Whoever records something about bytes calls `require` first, in the same transaction; both hold, so either the
-    record comes first and the bytes stay, or the bytes go first and the record is refused.
+    record comes first and the bytes stay, or the bytes go first and the record is refused. Whoever stores bytes calls
+    `spare` just before they become visible, so that the collector lets them be for its whole grace.
     """
 
     def __init__(self, begin: Begin, blobs: BlobStore) -> None:
@@ -39,6 +40,17 @@ class BlobKeeper:
         except NotFoundError as error:
             raise NotFoundError(f"the bytes {blob} are not here any more; upload them again") from error
 
+    def spare(self, blob: Digest) -> None:
+        """Have the collector count its grace anew for bytes that are about to be stored, perhaps once more.
+
+        Mostly they are not marked, which is one read. Where they are, the mark is taken back under the hold: the
+        collector has either deleted them before, and they are stored anew after this, or finds no mark.
+        """
+        with self._begin() as work:
+            if work.blobs.marked([blob]):
+                work.hold()
+                work.blobs.unmark([blob])
+
     def discard(self, blob: Digest) -> None:
         """Delete bytes unless a module, a dataset, statistics or an open job refer to them; no error without.
 
@@ -46,25 +58,13 @@ class BlobKeeper:
         away afterwards discards them again.
         """
         with self._begin() as work:
-            if _is_referred(work, blob):
+            if work.blobs.referred([blob]):
                 return
         with self._begin() as work:
             work.hold()
-            if not _is_referred(work, blob):
+            if not work.blobs.referred([blob]):
                 work.blob_owners.remove(blob, owner=None)
                 self._blobs.delete(blob)
-
-
-def _is_referred(work: UnitOfWork, blob: Digest) -> bool:
-    """Whether anything that is kept is made of these bytes."""
-    dataset = work.datasets.get(blob, owner=None)
-    return (
-        bool(work.modules.by_digest(blob))
-        or (dataset is not None and dataset.held)
-        or work.statistics.uses_blob(blob)
-        or work.uploads.uses_blob(blob)
-        or any(blob in (job.checkpoint, pairs_of(job.work)) for job in work.jobs.open())
-    )
 
 
 def check_digest(file: BinaryIO, digest: Digest) -> None:
@@ -85,3 +85,11 @@ def pairs_of(work: Work) -> Digest | None:
     if isinstance(work, TrainWork) and work.recipe.pairs is not None:
         return work.recipe.pairs.table
     return None
+
+
+def blobs_of_work(work: Work) -> tuple[Digest, ...]:
+    """Bytes that work needs and that no record of their own refers to."""
+    if isinstance(work, PredictWork):
+        return (work.images,)
+    pairs = pairs_of(work)
+    return () if pairs is None else (pairs,)

@@ -317,9 +317,6 @@ class StatisticsRecords(Protocol):
     def of_modules(self, modules: Iterable[Digest]) -> dict[Digest, tuple[KeptStatistics, ...]]:
         """Everything kept for each of the modules; modules without any are left out."""
 
-    def uses_blob(self, blob: Digest) -> bool:
-        """Whether statistics are kept in these bytes."""
-
     def remove(self, key: Digest) -> None:
         """Forget what is kept under a key; no error when it is not there."""
 
@@ -365,6 +362,31 @@ class OutcomeRecords(Protocol):
         """Outcomes of queries all of whose datasets this owner holds (None: of all), by one metric or way if named."""
 
 
+class BlobRecords(Protocol):
+    """What refers to bytes, told for all nouns in one place; and which bytes nothing refers to, and since when."""
+
+    def referred(self, blobs: Iterable[Digest]) -> set[Digest]:
+        """Those of the bytes that something that is kept is made of, or that open work needs."""
+
+    def every_reference(self) -> set[Digest]:
+        """All bytes that something refers to, there or not."""
+
+    def mark(self, blobs: Iterable[Digest], *, at: datetime) -> None:
+        """Note that nothing refers to these bytes; those noted before stay noted since then."""
+
+    def unmark(self, blobs: Iterable[Digest]) -> None:
+        """Take such notes back; no error where there is none."""
+
+    def marked(self, blobs: Iterable[Digest]) -> set[Digest]:
+        """Those of the bytes that are noted."""
+
+    def marked_before(self, moment: datetime, *, limit: int, after: Digest | None = None) -> tuple[Digest, ...]:
+        """The first bytes, by digest, that have been noted since before a moment; those after one where it is given."""
+
+    def take_turn(self, name: str, *, at: datetime, next_at: datetime) -> bool:
+        """Take what all processes of a service do in turn, if it is due; False where it is not. One of many wins."""
+
+
 class UnitOfWork(Protocol):
     """One transaction over all records; it commits when the block ends without an error, else nothing happened."""
 
@@ -378,6 +400,7 @@ class UnitOfWork(Protocol):
     queries: QueryRecords
     outcomes: OutcomeRecords
     uploads: UploadRecords
+    blobs: BlobRecords
     changes: ChangeRecords
     tokens: TokenRecords
     namespaces: NamespaceRecords

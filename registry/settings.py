@@ -122,6 +122,10 @@ class Settings(BaseSettings):
     webhook_private: bool = Field(
         default=False, description="whether webhooks may send to addresses of private networks, this machine included"
     )
+    gc_seconds: Seconds = Field(default=3600.0, description="time between two looks for bytes that nothing refers to")
+    gc_grace_seconds: Seconds = Field(
+        default=86_400.0, description="bytes that nothing refers to are deleted when that has been so for this long"
+    )
     json_limit_bytes: Bytes = Field(default=MEBIBYTE, description="largest JSON body")
 
     @field_validator("home")

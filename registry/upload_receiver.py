@@ -212,6 +212,7 @@ class Receiver:
                 for chunk in _verified(self._around.blobs, piece):
                     writer.write(chunk)
                     self._keep_lease()
+            self._around.keeper.spare(writer.digest())
             return writer.commit(expected).digest
 
     def _discard(self, pieces: "Iterator[UploadPiece] | list[UploadPiece] | tuple[UploadPiece, ...]") -> None:
@@ -259,6 +260,7 @@ class _PieceWriter:
         """Make the piece durable."""
         if self._writer is None:
             raise ValueError("no piece has begun")
+        self._around.keeper.spare(self._writer.digest())
         blob = self._writer.commit()
         self.close()
         return UploadPiece(self._start, blob.digest, blob.size_bytes)

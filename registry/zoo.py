@@ -10,6 +10,7 @@ from registry.access_rules import AccessService
 from registry.audit import AuditService
 from registry.blobs import BlobKeeper
 from registry.changes import ChangeService
+from registry.collection import Collector
 from registry.courier import Courier
 from registry.datasets import DatasetService
 from registry.jobs import JobService, Makers
@@ -45,6 +46,7 @@ class Zoo:
     settings: Settings
     blobs: BlobStore
     keeper: BlobKeeper
+    collector: Collector
     modules: ModuleService
     datasets: DatasetService
     tasks: TaskService
@@ -92,6 +94,7 @@ class Zoo:
             settings=settings,
             blobs=blobs,
             keeper=keeper,
+            collector=Collector(begin, blobs, clock, settings),
             modules=modules,
             datasets=DatasetService(begin, blobs, clock, settings, keeper),
             tasks=tasks,

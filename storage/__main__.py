@@ -1,79 +1,48 @@
-"""The tables of a database: ``python -m storage upgrade``, ``downgrade REVISION`` or ``revision``.
+"""Look after a zoo where it is stored: ``python -m storage COMMAND``; all settings come from ``ZOO_*`` variables.
 
-Which database, say the ``ZOO_*`` variables, as for the service. It ends with 0 when done, 1 when not (for
-``revision``: when the database is not at the program's revision), 2 when used wrongly.
+``upgrade``, ``downgrade REVISION`` and ``revision`` are about the tables of the database; the others are about what is
+kept. It ends with 0 when done, 1 when not (also when something is wrong with what was looked at), 2 when used wrongly.
 """
 
 import argparse
+import logging
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-from sqlalchemy import Engine
+import structlog
 
-from registry.errors import InvalidInputError, ZooError
+from registry.errors import InvalidInputError, SettingsError, ZooError
 from registry.settings import Settings
-from storage.engine import check_reachable, open_engine
-from storage.migrations import BASE, downgrade, newest_revision, revision_of, upgrade
+from storage import revisions
+from storage.care import commands
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do one thing with the tables, and say what was done."""
-    given = _parser().parse_args(arguments)
+    """Run one command: 0 done, 1 failed or something is wrong, 2 wrong use."""
+    quiet = structlog.make_filtering_bound_logger(logging.WARNING)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr), wrapper_class=quiet)
+    parser = argparse.ArgumentParser(prog="python -m storage", description="Look after a zoo where it is stored.")
+    parsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    revisions.add_commands(parsers)
+    commands.add_commands(parsers)
+    given = parser.parse_args(arguments)
     try:
-        with _engine() as engine:
-            return _revision(engine) if given.what == "revision" else _move(engine, given.what, given)
-    except InvalidInputError as error:
-        sys.stderr.write(f"{error}\n")
-        return WRONG_USE
-    except ZooError as error:
-        sys.stderr.write(f"{error}\n")
-        return FAILED
+        done: bool = given.run(Settings.load(), given)
+    except (SettingsError, InvalidInputError) as error:
+        return _told(error, WRONG_USE)
+    except (ZooError, OSError) as error:
+        return _told(error, FAILED)
+    return DONE if done else FAILED
 
 
-def _move(engine: Engine, what: str, given: argparse.Namespace) -> int:
-    """Upgrade or downgrade."""
-    before = revision_of(engine) or BASE
-    if what == "upgrade":
-        upgrade(engine)
-    else:
-        downgrade(engine, given.revision)
-    after = revision_of(engine) or BASE
-    moved = f"was at revision {before} and is now at {after}" if before != after else f"is at revision {after} already"
-    sys.stdout.write(f"the database {moved}\n")
-    return DONE
-
-
-def _revision(engine: Engine) -> int:
-    """Say at which revision the database is, and which the program needs."""
-    found, wanted = revision_of(engine) or BASE, newest_revision()
-    sys.stdout.write(f"the database is at revision {found}, this program needs {wanted}\n")
-    return DONE if found == wanted else FAILED
-
-
-@contextmanager
-def _engine() -> Iterator[Engine]:
-    """The database of the settings."""
-    engine = open_engine(Settings.load().database_url)
-    try:
-        check_reachable(engine)
-        yield engine
-    finally:
-        engine.dispose()
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m storage", description="The tables of the database of ZOO_DATABASE."
-    )
-    words = parser.add_subparsers(dest="what", required=True)
-    words.add_parser("upgrade", help="bring them to the newest revision; several may call this at once")
-    back = words.add_parser("downgrade", help="take them back to an older revision")
-    back.add_argument("revision", help=f"such as 0006; {BASE} removes every table")
-    words.add_parser("revision", help="say at which revision they are")
-    return parser
+def _told(error: ZooError | OSError, status: int) -> int:
+    """Say what went wrong in one sentence, and each fault by itself."""
+    faults = error.faults if isinstance(error, ZooError) else ()
+    for line in (f"error: {error}", *(f"  {fault.detail}" for fault in faults)):
+        sys.stderr.write(line + "\n")
+    return status
 
 
 if __name__ == "__main__":

@@ -495,3 +495,22 @@ class CounterRow(Table):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     last: Mapped[int]
+
+
+class UnreferredBlobRow(Table):
+    """Bytes that nothing referred to when the collector looked, and since when; they go once that is long enough."""
+
+    __tablename__ = "unreferred_blobs"
+    __table_args__ = (Index(None, "since", "digest"),)
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[datetime]
+
+
+class TurnRow(Table):
+    """Something that the processes of a service do in turn, and when it is due again."""
+
+    __tablename__ = "turns"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    next_at: Mapped[datetime]

@@ -11,6 +11,7 @@ from registry.access_ports import BlobOwnerRecords, NamespaceRecords, TokenRecor
 from registry.history_ports import ChangeRecords, RequestKeyRecords, WebhookRecords
 from registry.ports import (
     Begin,
+    BlobRecords,
     DatasetRecords,
     JobRecords,
     ModuleRecords,
@@ -24,6 +25,7 @@ from registry.ports import (
 )
 from registry.upload_records import UploadRecords
 from storage.records.blob_owners import SqlBlobOwnerRecords
+from storage.records.blobs import SqlBlobRecords
 from storage.records.changes import SqlChangeRecords
 from storage.records.datasets import SqlDatasetRecords
 from storage.records.jobs import SqlJobRecords
@@ -63,6 +65,7 @@ class SqlUnitOfWork:
     queries: QueryRecords
     outcomes: OutcomeRecords
     uploads: UploadRecords
+    blobs: BlobRecords
     changes: ChangeRecords
     tokens: TokenRecords
     namespaces: NamespaceRecords
@@ -83,6 +86,7 @@ class SqlUnitOfWork:
         self.queries = SqlQueryRecords(transaction)
         self.outcomes = SqlOutcomeRecords(transaction)
         self.uploads = SqlUploadRecords(transaction)
+        self.blobs = SqlBlobRecords(transaction)
         self.changes = SqlChangeRecords(transaction, sight)
         self.request_keys = SqlRequestKeyRecords(transaction)
         self.webhooks = SqlWebhookRecords(transaction)

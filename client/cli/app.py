@@ -44,6 +44,8 @@ COMMANDS = (
     Command("outcome", "outcome", "Tell what a ranked module really reached on your task."),
     Command("calibration", "calibration", "Show how well the scores have predicted what modules reached."),
     Command("map", "map", "Show how well the modules of some tasks serve the other tasks."),
+    Command("gc", "care", "Delete bytes of the zoo here that nothing refers to."),
+    Command("doctor", "care", "Verify every record and every byte of the zoo here, and name what is wrong."),
     Command("login", "login", "Keep a zoo's token for later commands."),
     Command("token", "token", "Make, list and revoke the tokens of a zoo."),
 )

@@ -79,7 +79,7 @@ class SqlModuleRecords:
         )
         version_id = self._transaction.changed(new.returning(VersionRow.id))[0][0]
         self._add_words(version_id, module)
-        self._set_newest(module_id)
+        self.set_newest(module_id)
 
     def find(self, name: ModuleName, selector: Selector) -> PublishedModule | None:
         """One version by number, digest or alias; `latest` is the newest that is not yanked."""
@@ -144,7 +144,7 @@ class SqlModuleRecords:
         module_id = self._held(name, version)
         marked = update(VersionRow).where(VersionRow.module_id == module_id, VersionRow.version == version)
         self._transaction.change(marked.values(yanked=reason))
-        self._set_newest(module_id)
+        self.set_newest(module_id)
 
     def delete(self, name: ModuleName, version: int) -> None:
         """Remove the record of a version, and with the last one what was found of its bytes.
@@ -159,7 +159,7 @@ class SqlModuleRecords:
         gone = delete(VersionRow).where(VersionRow.module_id == module_id, VersionRow.version == version)
         for (digest,) in self._transaction.changed(gone.returning(VersionRow.digest)):
             forget_orphan(self._transaction, digest)
-        self._set_newest(module_id)
+        self.set_newest(module_id)
 
     def alias(self, name: ModuleName, alias: str) -> Alias | None:
         """Where an alias points."""
@@ -259,7 +259,7 @@ class SqlModuleRecords:
                 return module_id
         raise NotFoundError(f"there is no module {name}@{version}")
 
-    def _set_newest(self, module_id: int) -> None:
+    def set_newest(self, module_id: int) -> None:
         """Find again which version searches show."""
         shown = select(VersionRow.version).where(VersionRow.module_id == module_id, VersionRow.yanked.is_(None))
         newest = shown.order_by(VersionRow.version.desc()).limit(1)

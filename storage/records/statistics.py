@@ -28,7 +28,7 @@ class SqlStatisticsRecords:
             key=kept.key, module=kept.module, data=kept.data, blob=kept.blob, record=kept.model_dump_json()
         )
         self._transaction.change(new.on_conflict_do_nothing())
-        self._stand([kept.module])
+        self.stand([kept.module])
 
     def get(self, keys: Sequence[Digest]) -> dict[Digest, KeptStatistics]:
         """Those of the keys that are kept."""
@@ -54,24 +54,20 @@ class SqlStatisticsRecords:
                 found[statistics.module].append(statistics)
         return {module: tuple(kept) for module, kept in found.items()}
 
-    def uses_blob(self, blob: Digest) -> bool:
-        """Whether statistics are kept in these bytes."""
-        return self._transaction.first(select(StatisticsRow.key).where(StatisticsRow.blob == blob).limit(1)) is not None
-
     def remove(self, key: Digest) -> None:
         """Forget what is kept under a key; no error when it is not there."""
         forget = delete(StatisticsRow).where(StatisticsRow.key == key).returning(StatisticsRow.module)
-        self._stand(Digest(module) for (module,) in self._transaction.changed(forget))
+        self.stand(Digest(module) for (module,) in self._transaction.changed(forget))
 
     def remove_data(self, data: Digest) -> tuple[Digest, ...]:
         """Forget everything kept for a dataset; gives the blobs that nothing refers to any more."""
         about = delete(StatisticsRow).where(StatisticsRow.data == data)
         gone = self._transaction.changed(about.returning(StatisticsRow.module, StatisticsRow.blob))
-        self._stand(Digest(module) for module, _ in gone)
+        self.stand(Digest(module) for module, _ in gone)
         freed = {Digest(blob) for _, blob in gone if blob is not None}
         return tuple(sorted(freed - self._referred(freed)))
 
-    def _stand(self, modules: Iterable[Digest]) -> None:
+    def stand(self, modules: Iterable[Digest]) -> None:
         """Find again how modules stand, from all that is kept for each."""
         for some in chunks(dict.fromkeys(modules)):
             kept = self.of_modules(some)

@@ -109,12 +109,6 @@ class SqlUploadRecords:
         wanted = select(*COLUMNS).where(UploadRow.expires_at <= at, idle).order_by(UploadRow.expires_at).limit(limit)
         return tuple(_upload(row) for row in self._transaction.rows(wanted))
 
-    def uses_blob(self, blob: Digest) -> bool:
-        """Whether an upload or a piece is made of these bytes."""
-        whole = select(UploadRow.id).where(UploadRow.digest == blob).limit(1)
-        piece = select(UploadPieceRow.upload_id).where(UploadPieceRow.digest == blob).limit(1)
-        return any(self._transaction.first(wanted) is not None for wanted in (whole, piece))
-
     def _changed(self, which: ColumnElement[bool], values: Mapping[str, object]) -> bool:
         """Change an upload, if there is one like this."""
         change = update(UploadRow).where(which).values(values).returning(UploadRow.id)

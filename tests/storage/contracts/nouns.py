@@ -194,13 +194,13 @@ class StatisticsRecordsContract:
 
     def test_bytes_are_in_use_while_statistics_are_kept_in_them(self, begin):
         with begin() as work:
-            assert not work.statistics.uses_blob(digest_of("shared"))
+            assert not work.blobs.referred([digest_of("shared")])
             work.statistics.add(kept_statistics("one", blob="shared"))
             work.statistics.add(kept_statistics("two", blob="shared"))
             work.statistics.remove(digest_of("one"))
-            assert work.statistics.uses_blob(digest_of("shared"))
+            assert work.blobs.referred([digest_of("shared")])
             work.statistics.remove(digest_of("two"))
-            assert not work.statistics.uses_blob(digest_of("shared"))
+            assert not work.blobs.referred([digest_of("shared")])
 
     def test_what_is_removed_is_gone_and_may_come_back(self, begin):
         with begin() as work:

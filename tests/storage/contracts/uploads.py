@@ -103,12 +103,12 @@ class UploadRecordsContract:
         take(begin)
         advance(begin, *PIECES)
         with begin() as work:
-            assert work.uploads.uses_blob(digest_of(1))
+            assert work.blobs.referred([digest_of(1)])
             work.uploads.complete("one", digest_of("all"), lease=FIRST)
-            assert work.uploads.uses_blob(digest_of("all"))
-            assert not work.uploads.uses_blob(digest_of(1))
+            assert work.blobs.referred([digest_of("all")])
+            assert not work.blobs.referred([digest_of(1)])
             work.uploads.remove("one")
-            assert not work.uploads.uses_blob(digest_of("all"))
+            assert not work.blobs.referred([digest_of("all")])
 
     def test_an_upload_goes_with_its_pieces(self, begin):
         add(begin, upload())

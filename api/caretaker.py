@@ -1,0 +1,43 @@
+"""What a running service does by itself: collect bytes that nothing refers to, in turn with its other processes."""
+
+import threading
+
+import structlog
+
+from registry.collection import Collector
+from registry.errors import ZooError
+from registry.settings import Settings
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 60.0
+"""A process asks so often whether it is its turn; more often where turns are shorter."""
+
+
+class Caretaker:
+    """A thread that collects when it is time. It may end at any moment, as whatever it did not do is done next time."""
+
+    def __init__(self, collector: Collector, settings: Settings) -> None:
+        """Args: collector: what it calls; settings: how often."""
+        self._collector = collector
+        self._seconds = min(LOOK_SECONDS, settings.gc_seconds)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._look_after, name="caretaker", daemon=True)
+
+    def start(self) -> None:
+        """Begin; the first look is one interval from now, so that a start is not slowed down."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End once what is being done is done."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _look_after(self) -> None:
+        while not self._stopping.wait(self._seconds):
+            try:
+                self._collector.collect_in_turn()
+            except ZooError as error:
+                log.warning("bytes that nothing refers to were not all collected", why=error.detail)
+            except Exception:
+                log.exception("the collector failed; it tries again when it is due next")

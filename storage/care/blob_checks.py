@@ -1,0 +1,185 @@
+"""Whether all bytes are there and have their digests; what is damaged is set aside, so that an upload heals it."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from registry.blobs import blobs_of_work
+from registry.errors import NotFoundError, ZooError
+from registry.names import Digest
+from registry.ports import BlobStore
+from registry.records import Dataset, StoredBlob
+from storage.care.problems import REPAIR, Problem
+from storage.care.record_checks import forget_statistics
+from storage.care.telling import OnBytes
+from storage.records.jobs import OPEN, WORK
+from storage.tables import DatasetRow, JobRow, ModuleRow, StatisticsRow, VersionRow
+from storage.translation import disk_translated
+
+CHUNK_BYTES = 1024 * 1024
+AT_ONCE = 2
+"""Files that are read at a time: one is hashed while another is fetched."""
+
+BATCH = 1000
+HASHED_AGAIN_BYTES = 64 * CHUNK_BYTES
+"""Damaged bytes up to this size are looked at once more under the hold, as somebody may just have healed them."""
+
+DAMAGED = "damaged_blob"
+UPLOAD = "upload the same file again; the zoo knows it by its digest"
+
+Holding = Callable[[Callable[[Session], None]], None]
+"""Runs something within a transaction that holds."""
+
+
+def hashed(blobs: BlobStore, digest: Digest, on_bytes: OnBytes) -> Digest | None:
+    """The digest that stored bytes have now; None when they have gone. Raises StorageError."""
+    found = hashlib.sha256()
+    try:
+        with blobs.open(digest) as file, disk_translated():
+            while chunk := file.read(CHUNK_BYTES):
+                found.update(chunk)
+                on_bytes(len(chunk))
+    except NotFoundError:
+        return None
+    return Digest("sha256:" + found.hexdigest())
+
+
+class BlobExaminer:
+    """Reads every blob, and names those that are damaged or missing."""
+
+    def __init__(self, blobs: BlobStore, holding: Holding, quarantine: Path, on_bytes: OnBytes) -> None:
+        """Args: quarantine: the folder where damaged bytes are set aside; on_bytes: is told what was read."""
+        self._blobs, self._holding, self._quarantine, self._on_bytes = blobs, holding, quarantine, on_bytes
+
+    def damaged(self, stored: Iterator[StoredBlob]) -> Iterator[tuple[Digest, str]]:
+        """Blobs that do not have their digest, or cannot be read, and what is wrong with each."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            while some := tuple(islice(stored, BATCH)):
+                digests = [blob.digest for blob in some]
+                for digest, wrong in zip(digests, pool.map(self._wrong, digests), strict=True):
+                    if wrong is not None:
+                        yield digest, wrong
+
+    def _wrong(self, digest: Digest) -> str | None:
+        try:
+            found = hashed(self._blobs, digest, self._on_bytes)
+        except ZooError as error:
+            return f"the bytes cannot be read: {error.detail}"
+        return None if found in (None, digest) else f"the bytes are damaged, they now have {found}"
+
+    def tell(self, digest: Digest, wrong: str, *, kind: str, repair: bool) -> Problem:
+        """A problem with bytes, once what can be done about it was done."""
+        users: list[str] = []
+        self._holding(partial(self._look, digest, users))
+        detail = f"{wrong}; {_listed(users)} refers to it"
+        if repair:
+            if kind == DAMAGED:
+                self._set_aside(digest)
+                detail += f"; the damaged bytes are in {self._quarantine}"
+            users = []
+            self._holding(partial(self._without, digest, users))
+        remedy = UPLOAD if any(_only_copy(user) for user in users) else REPAIR
+        repaired = repair and not users
+        return Problem(kind=kind, where=f"blob {digest}", detail=detail, remedy=remedy, repaired=repaired)
+
+    def _look(self, digest: Digest, users: list[str], session: Session) -> None:
+        users += users_of(session, digest)
+
+    def _without(self, digest: Digest, left: list[str], session: Session) -> None:
+        """Let go of what can be made anew without these bytes; tells what else refers to them."""
+        if not is_there(self._blobs, digest):
+            forget_what_is_made_anew(session, digest)
+            left += users_of(session, digest)
+
+    def _set_aside(self, digest: Digest) -> None:
+        """Move damaged bytes to the quarantine, unless they have been healed meanwhile."""
+        copy, size_bytes = self._copy(digest)
+
+        def remove(session: Session) -> None:
+            del session
+            if size_bytes > HASHED_AGAIN_BYTES or hashed(self._blobs, digest, lambda _: None) != digest:
+                self._blobs.delete(digest)
+
+        if copy is not None:
+            self._holding(remove)
+
+    def _copy(self, digest: Digest) -> tuple[Path | None, int]:
+        """Copy damaged bytes to the quarantine; None where they are damaged no more."""
+        target, found, size_bytes = self._quarantine / digest.removeprefix("sha256:"), hashlib.sha256(), 0
+        with disk_translated(f"the folder {self._quarantine}"):
+            self._quarantine.mkdir(parents=True, exist_ok=True)
+            with self._blobs.open(digest) as file, target.open("wb") as out:
+                while chunk := file.read(CHUNK_BYTES):
+                    found.update(chunk)
+                    size_bytes += out.write(chunk)
+        if "sha256:" + found.hexdigest() == digest:
+            target.unlink()
+            return None, size_bytes
+        return target, size_bytes
+
+
+def is_there(blobs: BlobStore, digest: Digest) -> bool:
+    """Whether there are bytes under a digest."""
+    try:
+        blobs.info(digest)
+    except NotFoundError:
+        return False
+    return True
+
+
+def users_of(session: Session, digest: Digest) -> list[str]:
+    """Everything that refers to bytes, in words."""
+    modules = select(ModuleRow.namespace, ModuleRow.name, VersionRow.version)
+    modules = modules.join(VersionRow, VersionRow.module_id == ModuleRow.id).where(VersionRow.digest == digest)
+    users = [f"module {namespace}/{name}@{version}" for namespace, name, version in session.execute(modules)]
+    record = session.scalar(select(DatasetRow.record).where(DatasetRow.digest == digest))
+    if record is not None and _is_held(record):
+        users.append(f"dataset {digest}")
+    kept = session.scalars(select(StatisticsRow.key).where(StatisticsRow.blob == digest))
+    users += [f"statistics {key}" for key in kept]
+    for job in session.scalars(select(JobRow).where(JobRow.status.in_(OPEN))):
+        users += [f"checkpoint of job {job.id}"] if job.checkpoint == digest else []
+        users += [f"job {job.id}"] if digest in job.work and digest in _blobs_of(job.work) else []
+    return users
+
+
+def _is_held(record: str) -> bool:
+    """Whether a dataset's bytes should be here; one that cannot be read is not given up."""
+    try:
+        return Dataset.model_validate_json(record).held
+    except ValidationError:
+        return True
+
+
+def _blobs_of(work: str) -> tuple[Digest, ...]:
+    """The bytes that a job's work names; of one that cannot be read, which another check tells, none are known."""
+    try:
+        return blobs_of_work(WORK.validate_json(work))
+    except ValidationError:
+        return ()
+
+
+def _listed(users: Sequence[str]) -> str:
+    return ", ".join([*users[:5], *(["others"] if len(users) > 5 else [])]) or "nothing"
+
+
+def _only_copy(user: str) -> bool:
+    """Whether somebody must bring the bytes again."""
+    return user.startswith(("module", "dataset", "job"))
+
+
+def forget_what_is_made_anew(session: Session, digest: Digest) -> None:
+    """Forget statistics in these bytes, and checkpoints: a job begins anew, statistics are made when next asked for."""
+    for key in list(session.scalars(select(StatisticsRow.key).where(StatisticsRow.blob == digest))):
+        forget_statistics(key, session)
+    held = select(JobRow).where(JobRow.checkpoint == digest, JobRow.status.in_(OPEN))
+    for job in list(session.scalars(held)):
+        job.checkpoint = None
+    session.flush()

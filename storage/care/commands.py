@@ -1,0 +1,78 @@
+"""The commands of whoever runs a zoo; each is given the settings and what was typed, and tells whether all is well."""
+
+from argparse import ArgumentParser, Namespace, _SubParsersAction
+from typing import TypeAlias
+
+from registry.settings import Settings
+from storage.blob_choice import open_blobs
+from storage.care.doctor import Doctor, require_database
+from storage.care.problems import Problem, Report
+from storage.care.telling import byte_bar, megabytes, write_answer
+from storage.engine import open_engine
+from storage.wiring import open_zoo
+
+QUARANTINE = "quarantine"
+"""The folder in ZOO_HOME where damaged bytes are set aside."""
+
+Parsers: TypeAlias = "_SubParsersAction[ArgumentParser]"
+
+
+def add_commands(parsers: Parsers) -> None:
+    """Add each command to those of ``python -m storage``."""
+    gc = _command(parsers, "gc", "Delete bytes that nothing has referred to for long enough.")
+    gc.add_argument("--dry-run", action="store_true", help="only tell what would be deleted")
+    gc.set_defaults(run=collect)
+    doctor = _command(parsers, "doctor", "Verify every record and every byte, and name what is wrong.")
+    doctor.add_argument("--repair", action="store_true", help="put right what can be; nothing of a module is deleted")
+    doctor.set_defaults(run=examine)
+
+
+def _command(parsers: Parsers, name: str, words: str) -> ArgumentParser:
+    """A command that can answer in JSON."""
+    parser = parsers.add_parser(name, help=words, description=words)
+    parser.add_argument("--json", action="store_true", help="write JSON to standard output, and nothing else")
+    return parser
+
+
+def collect(settings: Settings, given: Namespace) -> bool:
+    """Run the collector once, beside whatever runs."""
+    zoo = open_zoo(settings)
+    try:
+        done = zoo.collector.collect(rehearsal=given.dry_run)
+    finally:
+        zoo.close()
+    words = "would be deleted" if done.rehearsal else "deleted"
+    lines = [
+        f"{done.looked_at} blobs, {megabytes(done.looked_at_bytes)}; nothing refers to {done.unreferred}, "
+        f"{megabytes(done.unreferred_bytes)}.",
+        f"{done.deleted} {words}; the others go once that has been so for {settings.gc_grace_seconds:.0f} seconds.",
+    ]
+    write_answer(done, lines, as_json=given.json)
+    return True
+
+
+def examine(settings: Settings, given: Namespace) -> bool:
+    """Examine the zoo, beside whatever runs; true when nothing is wrong any more."""
+    require_database(settings)
+    engine = open_engine(settings.database_url)
+    try:
+        with byte_bar("verifying", None) as on_bytes:
+            doctor = Doctor(engine, open_blobs(settings), settings.home / QUARANTINE)
+            report = doctor.examine(repair=given.repair, on_bytes=on_bytes)
+    finally:
+        engine.dispose()
+    write_answer(report, [*map(_told, report.problems), _summed(report)], as_json=given.json)
+    return report.clean
+
+
+def _told(problem: Problem) -> str:
+    done = "repaired" if problem.repaired else problem.remedy
+    return f"{problem.kind}: {problem.where}: {problem.detail}. {done[:1].upper()}{done[1:]}."
+
+
+def _summed(report: Report) -> str:
+    """The last line of an examination."""
+    wrong = sum(not problem.repaired for problem in report.problems)
+    repaired = len(report.problems) - wrong
+    looked_at = f"{report.records} records and {report.blobs} blobs ({megabytes(report.blob_bytes)}) were verified"
+    return f"{looked_at}: {wrong or 'no'} problems{f', {repaired} repaired' if repaired else ''}."

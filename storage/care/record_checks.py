@@ -1,0 +1,164 @@
+"""Whether records are what they say: each can be read, and agrees with the columns it is found by."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import delete, inspect, select
+from sqlalchemy.orm import Session
+
+from registry.names import Digest
+from registry.outcome_records import Outcome
+from registry.records import Dataset, KeptStatistics, Pipeline, PublishedModule, Query, Task, Verification
+from storage.care.problems import RESTORE, Finding, finding
+from storage.care.snapshot import every
+from storage.records.statistics import SqlStatisticsRecords
+from storage.tables import (
+    DatasetRow,
+    ModuleRow,
+    OutcomeRow,
+    PipelineModuleRow,
+    PipelineRow,
+    QueryRow,
+    StatisticsRow,
+    Table,
+    TaskRow,
+    VerificationRow,
+    VersionRow,
+)
+from storage.transaction import Transaction
+
+Model = TypeVar("Model", bound=BaseModel)
+UNREADABLE, DIFFERS = "unreadable_record", "record_differs"
+
+
+def check_versions(session: Session) -> Iterator[Finding]:
+    """Every version can be read and is the one its columns say; it stands on one that is here."""
+    names = {row.id: f"{row.namespace}/{row.name}" for row in every(session, ModuleRow)}
+    digests = {digest for (digest,) in session.execute(select(VersionRow.digest))}
+    for row in every(session, VersionRow):
+        where = f"version {names.get(row.module_id, '?')}@{row.version}"
+        record, wrong = read(PublishedModule, row.record, where)
+        yield from wrong
+        if record is None:
+            continue
+        said = (f"{record.namespace}/{record.name}", record.version, record.digest, record.below, record.role.value)
+        kept = (names.get(row.module_id), row.version, row.digest, row.below, row.role)
+        yield from _differing(where, said, kept)
+        if row.below is not None and row.below not in digests:
+            yield finding("broken_lineage", where, f"it stands on {row.below}, which is no version here")
+
+
+def check_verifications(session: Session) -> Iterator[Finding]:
+    """Every verdict can be read and is of a version."""
+    for row in every(session, VerificationRow):
+        where = f"verification of {row.digest}"
+        forget = partial(_forget, VerificationRow, row.digest)
+        record, wrong = read(Verification, row.record, where)
+        if wrong:
+            detail = f"{wrong[0].problem.detail}; without it the module counts as unverified"
+            yield finding(UNREADABLE, where, detail, repair=forget)
+        elif record is not None and record.state.value != row.state:
+            yield finding(DIFFERS, where, f"{row.state} beside a record of {record.state.value}", repair=forget)
+
+
+def check_pipelines(session: Session) -> Iterator[Finding]:
+    """Every pipeline can be read, is found by its modules, and they are versions here."""
+    digests = {digest for (digest,) in session.execute(select(VersionRow.digest))}
+    parts: dict[str, list[str]] = {}
+    for part in every(session, PipelineModuleRow):
+        parts.setdefault(part.pipeline_id, []).append(part.digest)
+    for row in every(session, PipelineRow):
+        where = f"pipeline {row.id}"
+        record, wrong = read(Pipeline, row.record, where)
+        yield from wrong
+        if record is None:
+            continue
+        yield from _differing(where, (record.id, record.name), (row.id, row.name))
+        pinned = [module.digest for module in record.modules]
+        if pinned != parts.get(row.id, []):
+            repair = partial(_pin_again, record)
+            yield finding(DIFFERS, where, "it is not found by the modules that it holds", repair=repair)
+        for gone in sorted(set(pinned) - digests):
+            yield finding("broken_pipeline", where, f"it holds {gone}, which is no version here")
+
+
+def check_datasets(session: Session) -> Iterator[Finding]:
+    """Every dataset and every task can be read and is what its columns say."""
+    for row in every(session, DatasetRow):
+        dataset, wrong = read(Dataset, row.record, f"dataset {row.digest}")
+        yield from wrong
+        if dataset is not None:
+            yield from _differing(f"dataset {row.digest}", (dataset.digest,), (row.digest,))
+    for made in every(session, TaskRow):
+        task, wrong = read(Task, made.record, f"task {made.id}")
+        yield from wrong
+        if task is not None:
+            yield from _differing(f"task {made.id}", (task.id, task.dataset), (made.id, made.dataset))
+
+
+def check_statistics(session: Session) -> Iterator[Finding]:
+    """All that is kept of statistics can be read and is what its columns say; what is not is made anew."""
+    for row in every(session, StatisticsRow):
+        where, repair = f"statistics {row.key}", partial(forget_statistics, row.key)
+        record, wrong = read(KeptStatistics, row.record, where)
+        if wrong:
+            yield finding(UNREADABLE, where, wrong[0].problem.detail, repair=repair)
+        elif record is not None:
+            said = (record.key, record.module, record.data, record.blob)
+            for other in _differing(where, said, (row.key, row.module, row.data, row.blob)):
+                yield finding(DIFFERS, where, other.problem.detail, repair=repair)
+
+
+def check_queries(session: Session) -> Iterator[Finding]:
+    """Every question and outcome can be read; a question that cannot is forgotten, to be asked anew."""
+    for row in every(session, QueryRow):
+        where, repair = f"query {row.id}", partial(_forget, QueryRow, row.id)
+        record, wrong = read(Query, row.record, where)
+        if wrong:
+            yield finding(UNREADABLE, where, wrong[0].problem.detail, repair=repair)
+        elif record is not None:
+            yield from _differing(where, (record.id, record.status.value), (row.id, row.status))
+    for told in every(session, OutcomeRow):
+        yield from read(Outcome, told.record, f"outcome of {told.query_id} for {told.module}")[1]
+
+
+def read(model: type[Model], text: str, where: str) -> tuple[Model | None, list[Finding]]:
+    """A record, or why it cannot be read."""
+    try:
+        return model.model_validate_json(text), []
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = "/".join(map(str, wrong["loc"]))
+        return None, [finding(UNREADABLE, where, f"the record cannot be read, at /{place}: {wrong['msg']}")]
+
+
+def forget_statistics(key: str, session: Session) -> None:
+    """Forget statistics, whatever their record says, and find again how the module stands."""
+    row = session.get(StatisticsRow, key)
+    if row is not None:
+        module = Digest(row.module)
+        session.delete(row)
+        session.flush()
+        SqlStatisticsRecords(Transaction(session)).stand([module])
+
+
+def _differing(where: str, said: tuple[object, ...], kept: tuple[object, ...]) -> Iterator[Finding]:
+    """What a record says that its columns do not."""
+    for one, other in zip(said, kept, strict=True):
+        if one != other:
+            detail = f"the record says {str(one)[:100]}, the column it is found by says {str(other)[:100]}"
+            yield finding(DIFFERS, where, detail, remedy=RESTORE)
+
+
+def _forget(table: type[Table], key: str, session: Session) -> None:
+    """Delete one row by its key."""
+    session.execute(delete(table).where(inspect(table).primary_key[0] == key))
+
+
+def _pin_again(pipeline: Pipeline, session: Session) -> None:
+    """Write again by which modules a pipeline is found."""
+    session.execute(delete(PipelineModuleRow).where(PipelineModuleRow.pipeline_id == pipeline.id))
+    for position, module in enumerate(pipeline.modules):
+        session.add(PipelineModuleRow(pipeline_id=pipeline.id, position=position, digest=module.digest))
