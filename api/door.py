@@ -111,7 +111,7 @@ class Door:
         """Count and log one request."""
         seconds = time.perf_counter() - exchange.began
         method = "HEAD" if exchange.head else exchange.scope["method"]
-        route = getattr(exchange.scope.get("route"), "path", "none")
+        route = getattr(exchange.scope.get("route"), "path_format", "none")
         self._metrics.note(method=method, route=route, status=exchange.status, seconds=seconds)
         log.info(
             "request",

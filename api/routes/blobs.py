@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from api.answers import answer
 from api.byte_ranges import Content, serve
-from api.inputs import TheServices, TheZoo
-from api.openapi import answers_bytes, raw_body, refusals
+from api.inputs import TheDigest, TheServices, TheZoo
+from api.openapi import answers_bytes, raw_body, refusals, takes_headers
 from api.uploads import in_thread
 from registry.errors import (
     InvalidNameError,
@@ -18,7 +18,6 @@ from registry.errors import (
     TooLargeError,
     WrongDigestError,
 )
-from registry.names import parse_digest
 from registry.records import BlobInfo
 
 router = APIRouter(tags=["blobs"])
@@ -36,13 +35,13 @@ PRIVATE_FOR_EVER = "private, max-age=31536000, immutable"
     },
     openapi_extra=raw_body("The bytes that have this digest."),
 )
-async def put_blob(digest: str, request: Request, services: TheServices) -> Response:
+async def put_blob(digest: TheDigest, request: Request, services: TheServices) -> Response:
     """Keep bytes under their digest; doing it again changes nothing, and wrong bytes leave nothing."""
-    expected, settings = parse_digest(digest), services.zoo.settings
+    settings = services.zoo.settings
     limit = max(settings.module_limit_bytes, settings.dataset_limit_bytes)
-    async with services.desk.body(request, limit_bytes=limit, expected=expected) as received:
-        await in_thread(services.guests.keep, expected)
-    return answer(received.blob, status=200 if received.known else 201, headers={"Location": f"/blobs/{expected}"})
+    async with services.desk.body(request, limit_bytes=limit, expected=digest) as received:
+        await in_thread(services.guests.keep, digest)
+    return answer(received.blob, status=200 if received.known else 201, headers={"Location": f"/blobs/{digest}"})
 
 
 @router.get(
@@ -50,10 +49,11 @@ async def put_blob(digest: str, request: Request, services: TheServices) -> Resp
     response_class=Response,
     operation_id="fetch_blob",
     responses={**refusals(InvalidNameError, NotFoundError), **answers_bytes("The bytes.")},
+    openapi_extra=takes_headers("Range", "If-Range", "If-None-Match"),
 )
-def fetch_blob(digest: str, request: Request, zoo: TheZoo) -> Response:
+def fetch_blob(digest: TheDigest, request: Request, zoo: TheZoo) -> Response:
     """The bytes of a digest, whole or one range of them."""
-    info = zoo.blobs.info(parse_digest(digest))
+    info = zoo.blobs.info(digest)
     content = Content(
         open=partial(zoo.blobs.open, info.digest),
         size_bytes=info.size_bytes,

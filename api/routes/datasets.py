@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api.access import OWNER
 from api.answers import answer
-from api.inputs import JSON, PAGE, Cursor, Limit, TheServices, TheZoo, parse_json
+from api.inputs import JSON, PAGE, Cursor, Limit, TheDigest, TheServices, TheZoo, parse_json
 from api.openapi import raw_body, refusals
 from api.uploads import in_thread, media_type
 from registry.datasets import AddedDataset
@@ -21,7 +21,6 @@ from registry.errors import (
     StorageFullError,
     TooLargeError,
 )
-from registry.names import parse_digest
 from registry.records import Dataset, Page
 from registry.statements import DatasetStatement
 
@@ -75,9 +74,9 @@ def list_datasets(zoo: TheZoo, limit: Limit = PAGE, cursor: Cursor = None) -> Re
     operation_id="show_dataset",
     responses=refusals(InvalidNameError, NotFoundError),
 )
-def show_dataset(digest: str, zoo: TheZoo) -> Response:
+def show_dataset(digest: TheDigest, zoo: TheZoo) -> Response:
     """One dataset: its classes, counts and shape, and what was left out."""
-    return answer(zoo.datasets.get(parse_digest(digest), owner=OWNER))
+    return answer(zoo.datasets.get(digest, owner=OWNER))
 
 
 @router.delete(
@@ -86,6 +85,6 @@ def show_dataset(digest: str, zoo: TheZoo) -> Response:
     operation_id="remove_dataset",
     responses=refusals(InvalidNameError, NotFoundError),
 )
-def remove_dataset(digest: str, services: TheServices) -> None:
+def remove_dataset(digest: TheDigest, services: TheServices) -> None:
     """Remove a dataset with its bytes, tasks, statistics and scores."""
-    services.zoo.datasets.remove(parse_digest(digest), owner=OWNER, discard=services.guests.tidy)
+    services.zoo.datasets.remove(digest, owner=OWNER, discard=services.guests.tidy)

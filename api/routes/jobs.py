@@ -5,13 +5,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 from pydantic import Field
+from starlette.convertors import register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.access import OWNER
 from api.answers import answer
 from api.events import MEDIA_TYPE, Subject, follow
-from api.inputs import PAGE, Cursor, Limit, TheServices, TheZoo
+from api.inputs import NAME, PAGE, Cursor, Limit, TheServices, TheZoo, any_word_but
 from api.openapi import refusals
 from registry.errors import (
     BusyError,
@@ -33,6 +34,9 @@ router = APIRouter(tags=["jobs"])
 
 LONGEST_CLAIM_SECONDS = 30.0
 
+CLAIM = "claim"
+register_url_convertor("job", any_word_but(CLAIM))
+
 JobId = Annotated[int, Path(ge=1, lt=2**63)]
 Attempt = Annotated[int, Field(ge=1, lt=2**31, description="the attempt that the claim gave; another one is refused")]
 
@@ -40,7 +44,7 @@ Attempt = Annotated[int, Field(ge=1, lt=2**31, description="the attempt that the
 class NewJob(Frozen):
     """A training run to be queued; what it trains is published under ``namespace/name``."""
 
-    name: str
+    name: Annotated[str, Field(json_schema_extra=NAME)]
     recipe: TrainingRecipe
 
 
@@ -109,14 +113,14 @@ def list_jobs(
     return answer(zoo.jobs.list(kind=kind, status=status, limit=limit, cursor=cursor))
 
 
-@router.get("/jobs/{job_id}", response_model=Job, operation_id="show_job", responses=refusals(NotFoundError))
+@router.get("/jobs/{job_id:job}", response_model=Job, operation_id="show_job", responses=refusals(NotFoundError))
 def show_job(job_id: JobId, zoo: TheZoo) -> Response:
     """One job: its state, its progress, and once it has ended, its result or why it failed."""
     return answer(zoo.jobs.get(job_id))
 
 
 @router.get(
-    "/jobs/{job_id}/events",
+    "/jobs/{job_id:job}/events",
     response_class=Response,
     operation_id="follow_job",
     responses={
@@ -137,7 +141,7 @@ async def follow_job(job_id: JobId, request: Request, services: TheServices) -> 
     return await follow(request, services.room, subject)
 
 
-@router.delete("/jobs/{job_id}", response_model=Job, operation_id="cancel_job", responses=refusals(NotFoundError))
+@router.delete("/jobs/{job_id:job}", response_model=Job, operation_id="cancel_job", responses=refusals(NotFoundError))
 def cancel_job(job_id: JobId, services: TheServices) -> Response:
     """Stop a job; one that has ended stays as it is. Its worker learns of it by its next heartbeat."""
     present = services.zoo.jobs.get(job_id)
@@ -149,7 +153,7 @@ def cancel_job(job_id: JobId, services: TheServices) -> Response:
 
 
 @router.post(
-    "/jobs/claim",
+    f"/jobs/{CLAIM}",
     response_model=Job,
     operation_id="claim_job",
     responses={
@@ -166,7 +170,7 @@ async def claim_job(body: Claim, request: Request, services: TheServices) -> Res
 
 
 @router.put(
-    "/jobs/{job_id}/heartbeat",
+    "/jobs/{job_id:job}/heartbeat",
     response_model=Job,
     operation_id="renew_job",
     responses=refusals(NotFoundError, LeaseLostError, InvalidInputError),
@@ -178,7 +182,7 @@ def renew_job(job_id: JobId, body: Heartbeat, zoo: TheZoo) -> Response:
 
 
 @router.post(
-    "/jobs/{job_id}/finish",
+    "/jobs/{job_id:job}/finish",
     response_model=Job,
     operation_id="finish_job",
     responses=refusals(NotFoundError, LeaseLostError, InvalidInputError),
@@ -191,7 +195,7 @@ def finish_job(job_id: JobId, body: Finish, services: TheServices) -> Response:
 
 
 @router.post(
-    "/jobs/{job_id}/fail",
+    "/jobs/{job_id:job}/fail",
     response_model=Job,
     operation_id="fail_job",
     responses=refusals(NotFoundError, LeaseLostError),
@@ -204,7 +208,7 @@ def fail_job(job_id: JobId, body: Failure, services: TheServices) -> Response:
 
 
 @router.post(
-    "/jobs/{job_id}/release",
+    "/jobs/{job_id:job}/release",
     response_model=Job,
     operation_id="release_job",
     responses=refusals(NotFoundError, LeaseLostError),

@@ -18,6 +18,7 @@ from api.inputs import (
     JSON,
     LONGEST_PAGE,
     PAGE,
+    SHAPE,
     Services,
     TheModule,
     TheRef,
@@ -26,7 +27,7 @@ from api.inputs import (
     TheZoo,
     parse_json,
 )
-from api.openapi import answers_bytes, raw_body, refusals
+from api.openapi import UNCHANGED, answers_bytes, raw_body, refusals, takes_headers
 from api.uploads import in_thread, media_type
 from registry.errors import (
     InvalidArchitectureError,
@@ -54,6 +55,8 @@ VERSION = f"{MODULE}/versions/{{ref}}"
 class SearchParameters(ModuleSearch):
     """What to search for, and which page of it."""
 
+    takes: Annotated[str, Field(json_schema_extra=SHAPE)] | None = None
+    gives: Annotated[str, Field(json_schema_extra=SHAPE)] | None = None
     limit: Annotated[int, Field(ge=1, le=LONGEST_PAGE, description="most items of one page")] = PAGE
     cursor: Annotated[str | None, Field(max_length=1000, description="`next_cursor` of the page before")] = None
     facets: Annotated[bool, Field(description="count the values of each field over everything found")] = False
@@ -105,7 +108,10 @@ def show_module(module: TheModule, zoo: TheZoo) -> Response:
             TooLargeError,
             StorageFullError,
         ),
-        200: {"description": "These bytes are published already, or it was a dry run.", "model": PublishedModule},
+        200: {
+            "description": "These bytes are published already; or, of a dry run, the manifest.",
+            "model": PublishedModule | ModuleManifest,
+        },
     },
     openapi_extra=raw_body(
         "The module's safetensors file, or JSON naming bytes that were uploaded before.",
@@ -172,7 +178,8 @@ def _hidden_versions_named(zoo: Zoo, ref: ModuleRef) -> Iterator[None]:
     VERSION,
     response_model=PublishedModule,
     operation_id="show_version",
-    responses=refusals(InvalidNameError, NotFoundError),
+    responses={**refusals(InvalidNameError, NotFoundError), **UNCHANGED},
+    openapi_extra=takes_headers("If-None-Match"),
 )
 def show_version(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
     """The manifest of a version, named by number, digest or alias.
@@ -189,6 +196,7 @@ def show_version(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
     response_class=Response,
     operation_id="fetch_file",
     responses={**refusals(InvalidNameError, NotFoundError), **answers_bytes("The module's safetensors file.")},
+    openapi_extra=takes_headers("Range", "If-Range", "If-None-Match"),
 )
 def fetch_file(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
     """The bytes of a version; named by number or digest they never change."""
@@ -214,7 +222,8 @@ def _lifetime(ref: ModuleRef) -> str:
     f"{VERSION}/tensors",
     response_model=TensorListing,
     operation_id="list_tensors",
-    responses=refusals(InvalidNameError, NotFoundError),
+    responses={**refusals(InvalidNameError, NotFoundError), **UNCHANGED},
+    openapi_extra=takes_headers("If-None-Match"),
 )
 def list_tensors(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
     """The header of a version's file as JSON: type, shape and place of each tensor."""

@@ -16,7 +16,7 @@ from api.access import OWNER
 from api.answers import answer, score_answer
 from api.conditions import preference_applied, preferred_wait
 from api.inputs import JSON, Services, TheServices, parse_json
-from api.openapi import BINARY, body_schema, refusals
+from api.openapi import BINARY, body_schema, refusals, says, takes_headers
 from api.uploads import MULTIPART, begin_stream, in_thread, media_type
 from registry.errors import (
     BusyError,
@@ -53,7 +53,12 @@ from registry.zoo import Zoo
 router = APIRouter(tags=["transferability"])
 
 FORM_FIELDS = ("data", "options")
-NOT_READY = {"description": "Not ready yet; follow the query in `Location`.", "model": QueryState}
+NOT_READY = {
+    "description": "Not ready yet; follow the query in `Location`.",
+    "model": QueryState,
+    "headers": says("Location", "Retry-After"),
+}
+WAITING = takes_headers("Prefer")
 REFUSALS = refusals(NotFoundError, NotScorableError, InvalidInputError, JobFailedError, BusyError)
 
 
@@ -82,6 +87,7 @@ class MapParameters(ScoreOptions):
     response_model=Reusability,
     operation_id="ask_reusability",
     responses={**REFUSALS, 202: NOT_READY},
+    openapi_extra=WAITING,
 )
 async def ask_reusability(body: ReusabilityQuestion, request: Request, services: TheServices) -> Response:
     """How well one module serves one task."""
@@ -95,6 +101,7 @@ async def ask_reusability(body: ReusabilityQuestion, request: Request, services:
     operation_id="ask_ranking",
     responses={**REFUSALS, **refusals(InvalidDatasetError, TooLargeError), 202: NOT_READY},
     openapi_extra={
+        **WAITING,
         "requestBody": {
             "required": True,
             "content": {
@@ -103,11 +110,12 @@ async def ask_reusability(body: ReusabilityQuestion, request: Request, services:
                     "schema": {
                         "type": "object",
                         "required": ["data"],
+                        "additionalProperties": False,
                         "properties": {"data": BINARY["schema"], "options": body_schema(FormOptions)},
                     }
                 },
             },
-        }
+        },
     },
 )
 async def ask_ranking(request: Request, services: TheServices) -> Response:
@@ -127,6 +135,7 @@ async def ask_ranking(request: Request, services: TheServices) -> Response:
     response_model=ModuleSets,
     operation_id="ask_sets",
     responses={**REFUSALS, **refusals(ConflictError), 202: NOT_READY},
+    openapi_extra=WAITING,
 )
 async def ask_sets(body: SetQuestion, request: Request, services: TheServices) -> Response:
     """Which two to four modules together serve a task best, what each adds, and how sure that is."""
@@ -139,6 +148,7 @@ async def ask_sets(body: SetQuestion, request: Request, services: TheServices) -
     response_model=TaskMap,
     operation_id="ask_map",
     responses={**REFUSALS, 202: NOT_READY},
+    openapi_extra=WAITING,
 )
 async def ask_map(request: Request, services: TheServices, parameters: Annotated[MapParameters, Query()]) -> Response:
     """How well modules serve tasks, as a matrix with its clusters and an embedding; as PNG or SVG by `Accept`."""
