@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from registry.settings import Settings
+from registry.traces import spans_of_process
 from storage.wiring import open_zoo
 
 
@@ -13,8 +14,8 @@ def application(settings: Settings | None = None) -> FastAPI:
     For servers that take a factory: ``uvicorn --factory api.asgi:application``.
 
     Raises:
-        SettingsError: they are wrong, or would let others in without a token.
+        SettingsError: they are wrong, would let others in without a token, or ask for traces that cannot be sent.
     """
     settings = settings or Settings.load()
     settings.check_service()
-    return create_app(open_zoo(settings))
+    return create_app(open_zoo(settings), spans=spans_of_process("module-zoo-service"))

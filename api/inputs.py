@@ -1,9 +1,10 @@
 """What routes take from a request: the services, the page of a list, names; and what they refuse."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, TypeVar
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Path, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, JsonValue, ValidationError
@@ -32,27 +33,29 @@ Model = TypeVar("Model", bound=BaseModel)
 
 PAGE = 50
 LONGEST_PAGE = 200
+WATCHERS = 4
 JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything routes need."""
+    """Everything routes need. `watchers` are threads for health and metrics, since all others may be busy."""
 
     zoo: Zoo
     desk: Desk
     guests: Guests
     room: WaitingRoom
     metrics: Metrics
+    watchers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(WATCHERS))
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
 
-def _zoo(request: Request) -> Zoo:
-    return _services(request).zoo
+async def _zoo(request: Request) -> Zoo:
+    return (await _services(request)).zoo
 
 
 TheServices = Annotated[Services, Depends(_services)]
@@ -83,7 +86,7 @@ Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="most items of o
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before")]
 
 
-def refuse_unknown_parameters(request: Request) -> None:
+async def refuse_unknown_parameters(request: Request) -> None:
     """No typo passes in silence. Raises InvalidInputError for a query parameter that the route does not have."""
     route = getattr(request.scope.get("route"), "path_format", None)
     known = _known_parameters(request, str(route))

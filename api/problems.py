@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
-from registry.errors import BusyError, InvalidInputError, UnauthenticatedError, ZooError
+from registry.errors import BusyError, CorruptBlobError, InvalidInputError, UnauthenticatedError, ZooError
 from registry.frozen import Frozen
 from registry.wrong_values import told
 
@@ -108,6 +108,8 @@ def _zoo_error(request: Request, error: Exception) -> Response:
     """A rule of the zoo was broken."""
     if not isinstance(error, ZooError):
         raise error
+    if isinstance(error, CorruptBlobError):
+        request.app.state.services.metrics.damaged()
     return respond(problem_of(error), request_id_of(request))
 
 

@@ -1,6 +1,7 @@
 """Pipelines: modules that run one after the other, pinned to their digests."""
 
 import hashlib
+import io
 import json
 import tempfile
 from collections.abc import Sequence
@@ -111,7 +112,7 @@ class PipelineService:
         return pipeline
 
     def open_file(self, pipeline_id: str) -> AbstractContextManager[BinaryIO]:
-        """One safetensors file of the whole pipeline, gone when closed. Raises NotFoundError."""
+        """One safetensors file of the whole pipeline, gone when closed. Raises NotFoundError, CorruptBlobError."""
         pipeline = self.get(pipeline_id)
         parts = [self._part(pinned.digest) for pinned in pipeline.modules]
         file = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
@@ -120,11 +121,10 @@ class PipelineService:
         return file
 
     def _part(self, digest: Digest) -> PipelinePart:
-        """Manifest and tensors of one module."""
+        """Manifest and tensors of one module, verified. Raises CorruptBlobError."""
         with self._begin() as work:
             module = work.modules.by_digest(digest)[0]
-        with self._blobs.open(digest) as file:
-            return PipelinePart(manifest_of(module), read_tensors(file))
+        return PipelinePart(manifest_of(module), read_tensors(io.BytesIO(self._blobs.get(digest))))
 
 
 def manifest_of(module: PublishedModule) -> ModuleManifest:

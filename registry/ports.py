@@ -203,7 +203,7 @@ class JobRecords(Protocol):
     """The queue of work: the one durable truth about it."""
 
     def submit(self, work: Work, *, owner: str, at: datetime) -> Job:
-        """Queue work."""
+        """Queue work, as asked for by `current_origin()`."""
 
     def submit_all(self, every: Sequence[Work], *, owner: str, at: datetime) -> tuple[Job, ...]:
         """Queue much work at once, in its order."""
@@ -251,6 +251,12 @@ class JobRecords(Protocol):
 
     def open(self) -> tuple[Job, ...]:
         """Every job that is queued or running, oldest first."""
+
+    def counts(self) -> tuple[tuple[WorkKind, JobStatus, int], ...]:
+        """How many jobs are queued and running, by kind; flat in the number of those that have ended."""
+
+    def oldest_queued(self) -> datetime | None:
+        """When the oldest queued job was submitted."""
 
     def find_open(self, work: Work) -> Job | None:
         """The oldest job with this very work that is queued or running."""
@@ -311,6 +317,9 @@ class QueryRecords(Protocol):
     def running(self) -> tuple[Query, ...]:
         """Every query that is running, oldest first."""
 
+    def running_count(self) -> int:
+        """How many are running."""
+
     def replace(self, query: Query) -> None:
         """Store the new state of a query whose id is there."""
 
@@ -367,6 +376,19 @@ class UnitOfWork(Protocol):
         What is read after it stays true to the end against every other transaction that holds: so whatever
         refers to bytes or to another record, and whatever takes those away, holds first.
         """
+
+
+class Backing(Protocol):
+    """What records and bytes are kept in, as a whole."""
+
+    def check_ready(self) -> None:
+        """Raises ZooError while the service cannot serve, naming each part at fault; never takes long."""
+
+    def connections_in_use(self) -> int:
+        """How many connections to the database this process uses now."""
+
+    def close(self) -> None:
+        """End every connection."""
 
 
 Begin = Callable[[], AbstractContextManager[UnitOfWork]]

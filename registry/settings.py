@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from registry.errors import Fault, SettingsError
+from registry.logs import LogFormat, LogLevel
 from registry.wrong_values import told
 
 Bytes = Annotated[int, Field(ge=1)]
@@ -58,6 +59,14 @@ class Settings(BaseSettings):
     shortlist: Count = Field(default=2000, description="modules a ranking looks at when the query names none")
     halving_from: Count = Field(
         default=48, description="a ranking of more modules goes in rounds, see decision 0016; a high number: never"
+    )
+    log_format: LogFormat = Field(
+        default="auto", description="`json`, `console`, or `auto`: for people at a terminal, JSON elsewhere"
+    )
+    log_level: LogLevel = Field(default="info", description="`debug`, `info`, `warning` or `error`")
+    traces: str | None = Field(
+        default=None,
+        description="OTLP receiver (HTTP) of traces, as http://127.0.0.1:4318; needs the extra tracing",
     )
     json_limit_bytes: Bytes = Field(default=MEBIBYTE, description="largest JSON body")
 

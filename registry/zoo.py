@@ -10,9 +10,10 @@ from registry.jobs import JobService, Makers
 from registry.joint_statistics import JointStatisticsService
 from registry.label_relations import LabelRelationService
 from registry.modules import ModuleService
+from registry.observation import ObservationService
 from registry.outcomes import OutcomeService
 from registry.pipelines import PipelineService
-from registry.ports import Begin, BlobStore, Clock
+from registry.ports import Backing, Begin, BlobStore, Clock
 from registry.queries import QueryService
 from registry.reusability import ReusabilityService
 from registry.sets import SetService
@@ -38,6 +39,7 @@ class Zoo:
     queries: QueryService
     outcomes: OutcomeService
     labels: LabelRelationService
+    observation: ObservationService
     check_ready: Callable[[], None]
     close: Callable[[], None]
 
@@ -49,8 +51,7 @@ class Zoo:
         blobs: BlobStore,
         clock: Clock,
         settings: Settings,
-        check_ready: Callable[[], None],
-        close: Callable[[], None],
+        backing: Backing,
     ) -> Self:
         """Connect the services to what they need from outside."""
         keeper = BlobKeeper(begin, blobs)
@@ -74,6 +75,7 @@ class Zoo:
             queries=queries,
             labels=LabelRelationService(begin, tasks),
             outcomes=OutcomeService(begin, clock, queries),
-            check_ready=check_ready,
-            close=close,
+            observation=ObservationService(begin, clock, backing.connections_in_use),
+            check_ready=backing.check_ready,
+            close=backing.close,
         )

@@ -223,6 +223,7 @@ class JobRow(Table):
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     checkpoint: Mapped[str | None]
+    origin: Mapped[str | None]
 
 
 class StatisticsRow(Table):

@@ -1,11 +1,11 @@
 """Where the zoo is put together: the one place that names every part."""
 
-from collections.abc import Callable
-
 from sqlalchemy import Engine
+from sqlalchemy.pool import QueuePool
 
 from registry.errors import BusyError
 from registry.ports import BlobStore
+from registry.readiness import Readiness
 from registry.settings import Settings
 from registry.zoo import Zoo
 from storage.clock import utc_now
@@ -34,20 +34,36 @@ def open_zoo(settings: Settings) -> Zoo:
         blobs=blobs,
         clock=utc_now,
         settings=settings,
-        check_ready=readiness(engine, blobs),
-        close=engine.dispose,
+        backing=EngineAndBlobs(engine, blobs),
     )
 
 
-def readiness(engine: Engine, blobs: BlobStore) -> Callable[[], None]:
-    """A check that raises ZooError while the database is not at its revision or no blob can be written."""
-    wanted = newest_revision()
+class EngineAndBlobs:
+    """A database and a blob store: ready while the one is at its revision and a blob can be written to the other."""
 
-    def check_ready() -> None:
-        found = revision_of(engine)
-        if found != wanted:
-            raise BusyError(f"the database is at revision {found}, this program needs {wanted}; restart it to upgrade")
-        with blobs.writer() as writer:
+    def __init__(self, engine: Engine, blobs: BlobStore) -> None:
+        """Args: engine: of the database; blobs: the store."""
+        self._engine, self._blobs, self._wanted = engine, blobs, newest_revision()
+        self._readiness = Readiness({"database": self._check_database, "blob store": self._check_blobs})
+
+    def check_ready(self) -> None:
+        """Raises BusyError that names what cannot be used, or does not answer in time."""
+        self._readiness.check()
+
+    def connections_in_use(self) -> int:
+        """Connections that the engine's pool has given out."""
+        pool = self._engine.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self._engine.dispose()
+
+    def _check_database(self) -> None:
+        found = revision_of(self._engine)
+        if found != self._wanted:
+            raise BusyError(f"it is at revision {found}, this program needs {self._wanted}; restart it to upgrade")
+
+    def _check_blobs(self) -> None:
+        with self._blobs.writer() as writer:
             writer.write(b"ready?")
-
-    return check_ready

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from api.access import OWNER
 from api.answers import answer
 from api.events import MEDIA_TYPE, Subject, follow
-from api.inputs import NAME, PAGE, Cursor, Limit, TheServices, TheZoo, any_word_but
+from api.inputs import NAME, PAGE, Cursor, Limit, Services, TheServices, TheZoo, any_word_but
 from api.openapi import refusals
 from registry.errors import (
     BusyError,
@@ -148,7 +148,7 @@ def cancel_job(job_id: JobId, services: TheServices) -> Response:
     if present.status.ended:
         return answer(present)
     job = services.zoo.jobs.cancel(job_id)
-    services.guests.job_ended(job)
+    _ended(services, job)
     return answer(job)
 
 
@@ -190,8 +190,14 @@ def renew_job(job_id: JobId, body: Heartbeat, zoo: TheZoo) -> Response:
 def finish_job(job_id: JobId, body: Finish, services: TheServices) -> Response:
     """End a job with what it brought; publishing and ending are one step."""
     job = services.zoo.jobs.finish(job_id, attempt=body.attempt, result=body.result)
-    services.guests.job_ended(job)
+    _ended(services, job)
     return answer(job)
+
+
+def _ended(services: Services, job: Job) -> None:
+    """Tidy up after a job that has just ended, and count it."""
+    services.guests.job_ended(job)
+    services.metrics.ended(job)
 
 
 @router.post(
@@ -203,7 +209,7 @@ def finish_job(job_id: JobId, body: Finish, services: TheServices) -> Response:
 def fail_job(job_id: JobId, body: Failure, services: TheServices) -> Response:
     """End a job that cannot be done."""
     job = services.zoo.jobs.fail(job_id, attempt=body.attempt, error=body.error)
-    services.guests.job_ended(job)
+    _ended(services, job)
     return answer(job)
 
 
