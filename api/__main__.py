@@ -6,8 +6,8 @@ from pathlib import Path
 import uvicorn
 
 from api.asgi import application
-from api.logs import configure_logs
 from registry.errors import SettingsError, ZooError
+from registry.logs import configure_logs
 from registry.settings import Settings
 
 SHUTDOWN_SECONDS = 5
@@ -19,6 +19,7 @@ def main() -> int:
     configure_logs()
     try:
         settings = Settings.load()
+        configure_logs(settings.log_format, settings.log_level)
         check_home(settings.home)
         app = application(settings)
     except (ZooError, OSError) as error:

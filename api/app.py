@@ -34,6 +34,7 @@ from api.routes import (
 )
 from api.uploads import Desk
 from api.waiting import WaitingRoom
+from registry.traces import NO_SPANS, Spans
 from registry.zoo import Zoo
 
 ROUTES = (
@@ -59,8 +60,8 @@ ROUTES = (
 DESCRIPTION = "Publish network modules, compose them, train them, and ask which of them serves your data."
 
 
-def create_app(zoo: Zoo) -> FastAPI:
-    """The whole service over a zoo, as an ASGI app."""
+def create_app(zoo: Zoo, *, spans: Spans = NO_SPANS) -> FastAPI:
+    """The whole service over a zoo, as an ASGI app; its requests are traced by `spans`."""
     app = FastAPI(
         title="Module Zoo",
         description=DESCRIPTION,
@@ -71,14 +72,14 @@ def create_app(zoo: Zoo) -> FastAPI:
         lifespan=running_errands,
         dependencies=[Depends(require_permission), Depends(refuse_unknown_parameters)],
     )
-    metrics, guests = Metrics(), Guests(zoo)
+    metrics, guests = Metrics(version=_version()), Guests(zoo)
     room = WaitingRoom(metrics.waiting)
     app.state.services = Services(zoo, Desk(zoo, guests), guests, room, metrics)
     for routes in ROUTES:
         app.include_router(routes.router)
     app.include_router(pages)
     problems.install(app)
-    app.add_middleware(Door, settings=zoo.settings, tokens=zoo.tokens, metrics=metrics)
+    app.add_middleware(Door, settings=zoo.settings, tokens=zoo.tokens, metrics=metrics, spans=spans)
     _describe_once(app)
     return app
 

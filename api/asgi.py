@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from api.app import create_app
 from api.caretaker import Caretaker
 from registry.settings import Settings
+from registry.traces import spans_of_process
 from storage.wiring import open_zoo
 
 
@@ -14,10 +15,11 @@ def application(settings: Settings | None = None) -> FastAPI:
     For servers that take a factory: ``uvicorn --factory api.asgi:application``.
 
     Raises:
-        SettingsError: they are wrong, or would let others in while nobody could manage it.
+        SettingsError: they are wrong, would let others in while nobody could manage it, or ask for traces that cannot
+            be sent.
     """
     settings = settings or Settings.load()
     zoo = open_zoo(settings)
     settings.check_service(has_admin=zoo.tokens.has_admin())
     Caretaker(zoo.collector, settings).start()
-    return create_app(zoo)
+    return create_app(zoo, spans=spans_of_process("module-zoo-service"))

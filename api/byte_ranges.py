@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import BinaryIO
 
 import structlog
-from prometheus_client import Counter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -157,23 +156,27 @@ class _BytesResponse(StreamingResponse):
     right: a damaged file breaks off, and a short one is not begun at all.
     """
 
-    def __init__(self, source: _Slice, damaged: Counter, *, status_code: int, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, source: _Slice, count_damaged: Callable[[], None], *, status_code: int, headers: Mapping[str, str]
+    ) -> None:
         super().__init__(iter(()), status_code=status_code, headers=headers, media_type=OCTETS)
-        self._source, self._damaged = source, damaged
+        self._source, self._count_damaged = source, count_damaged
 
     async def stream_response(self, send: Send) -> None:
         """Open and read first, so that missing bytes are an error and not half an answer."""
-        stack = ExitStack()
+        stack, begun = ExitStack(), False
         try:
             chunks = None if self._source.silent else await in_thread(_opened, stack, self._source)
             held = b"" if chunks is None else await in_thread(chunks.read)
+            begun = True
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             while chunks is not None and chunks.left:
                 await send({"type": "http.response.body", "body": held, "more_body": True})
                 held = await in_thread(chunks.read)
             await send({"type": "http.response.body", "body": held, "more_body": False})
         except CorruptBlobError as error:
-            self._damaged.inc()
+            if begun:  # else it becomes a problem, which is counted where all are
+                self._count_damaged()
             log.error("stored bytes are damaged", digest=self._source.digest, reason=error.detail)  # noqa: TRY400 (one line)
             raise
         finally:

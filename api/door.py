@@ -1,15 +1,17 @@
 """The door: what happens to every request before and after its route, whatever the route is.
 
 It gives the request an id, lets it in or not, bounds its body, answers HEAD as GET without the body, counts, logs,
-and turns whatever nobody expected into a problem without a stack trace.
+traces, and turns whatever nobody expected into a problem without a stack trace.
 """
 
 import asyncio
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 import structlog
 from anyio import to_thread
@@ -23,10 +25,12 @@ from api.limits import Limits
 from api.metrics import Metrics
 from api.problems import framework_problem, problem_of, respond, respond_to
 from registry.access import Identity
-from registry.audit import REQUEST
 from registry.errors import BusyError, InvalidTokenError, TooLargeError, ZooError
+from registry.origins import REQUEST_ID as REQUEST_ID_PATTERN
+from registry.origins import Origin, originating, traceparent_of
 from registry.settings import Settings
 from registry.tokens import TokenService
+from registry.traces import NO_SPANS, Span, Spans
 
 log = structlog.get_logger()
 
@@ -36,7 +40,6 @@ HEAD = "zoo.head"
 IDENTITY = "zoo.identity"
 SAID = "zoo.said"
 """Headers that every answer to this request has, refusals included."""
-SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 RESULT_PATH = re.compile(r"/jobs/[0-9]+/finish")
 RESULT_LIMIT_FACTOR = 64
 """What a worker brings back holds a line for each image, so it may be so much larger than other JSON."""
@@ -52,14 +55,26 @@ class _Exchange:
     head: bool
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
+    received_bytes: int = 0
+    sent_bytes: int = 0
 
 
 class Door:
     """ASGI middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, *, settings: Settings, tokens: TokenService, metrics: Metrics) -> None:
-        """Args: app: what is behind the door; settings, tokens: who is let in; metrics: where requests are counted."""
-        self._app, self._settings, self._metrics = app, settings, metrics
+    def __init__(
+        self, app: ASGIApp, *, settings: Settings, tokens: TokenService, metrics: Metrics, spans: Spans = NO_SPANS
+    ) -> None:
+        """Set up.
+
+        Args:
+            app: what is behind the door.
+            settings: limits, and with `tokens` who is let in.
+            tokens: those that are kept.
+            metrics: where requests are counted.
+            spans: where they are traced.
+        """
+        self._app, self._settings, self._metrics, self._spans = app, settings, metrics, spans
         self._gate, self._limits = Gate(settings, tokens), Limits(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,15 +88,24 @@ class Door:
         exchange = _Exchange(scope, _request_id(Headers(scope=scope)), time.perf_counter(), scope["method"] == "HEAD")
         scope[REQUEST_ID] = exchange.request_id
         scope[BODY_LIMIT] = _body_limit(scope["path"], self._settings.json_limit_bytes)
-        structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
-        request = REQUEST.set(exchange.request_id)
-        answer = _Answer(exchange, send)
-        try:
-            await self._guarded(exchange, receive, answer)
-        finally:
-            self._note(exchange)
-            REQUEST.reset(request)
-            structlog.contextvars.unbind_contextvars("request_id")
+        with self._told_of(exchange) as span:
+            try:
+                await self._guarded(exchange, receive, _Answer(exchange, send))
+            finally:
+                self._note(exchange, span)
+
+    @contextmanager
+    def _told_of(self, exchange: _Exchange) -> Iterator[Span]:
+        """While the block runs, logs, traces and the jobs that are made name the request."""
+        scope, request_id = exchange.scope, exchange.request_id
+        given = traceparent_of(Headers(scope=scope).get("traceparent"))
+        known = {"http.request.method": scope["method"], "url.path": scope["path"][:500], "zoo.request_id": request_id}
+        with (
+            self._spans.span(scope["method"], kind="server", parent=given, attributes=known) as span,
+            originating(Origin(request_id=request_id, traceparent=span.traceparent or given)),
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+        ):
+            yield span
 
     async def _guarded(self, exchange: _Exchange, receive: Receive, answer: "_Answer") -> None:
         """Let the request in, pass it on, and answer for whatever goes wrong."""
@@ -90,7 +114,7 @@ class Door:
             await self._let_in(exchange)
             if exchange.head:
                 scope["method"], scope[HEAD] = "GET", True
-            await self._app(scope, _bounded(scope, receive), answer)
+            await self._app(scope, _bounded(exchange, receive), answer)
         except ClientDisconnect:
             exchange.status = exchange.status or 499
         except ZooError as error:
@@ -155,12 +179,18 @@ class Door:
         response = respond(problem, exchange.request_id, headers={"Connection": "close"})
         await response(exchange.scope, receive, answer)
 
-    def _note(self, exchange: _Exchange) -> None:
-        """Count and log one request."""
+    def _note(self, exchange: _Exchange, span: Span) -> None:
+        """Count and log one request, and say in its trace how it ended."""
         seconds = time.perf_counter() - exchange.began
         method = "HEAD" if exchange.head else exchange.scope["method"]
-        route = getattr(exchange.scope.get("route"), "path", "none")
+        route = getattr(exchange.scope.get("route"), "path_format", "none")
         self._metrics.note(method=method, route=route, status=exchange.status, seconds=seconds)
+        self._metrics.moved(received_bytes=exchange.received_bytes, sent_bytes=exchange.sent_bytes)
+        span.rename(f"{method} {route}")
+        span.tell("http.route", route)
+        span.tell("http.response.status_code", exchange.status)
+        if exchange.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            span.fail(f"status {exchange.status}")
         log.info(
             "request",
             method=method,
@@ -193,13 +223,14 @@ class _Answer:
                 return
             self._closed = True
             message = {"type": "http.response.body", "body": b"", "more_body": False}
+        self._exchange.sent_bytes += len(message.get("body", b""))
         await self._send(message)
 
 
 def _request_id(headers: Headers) -> str:
     """The caller's own id where it is short and plain, else a new one."""
     given = headers.get("x-request-id", "")
-    return given if SANE_ID.fullmatch(given) else secrets.token_hex(12)
+    return given if REQUEST_ID_PATTERN.fullmatch(given) else secrets.token_hex(12)
 
 
 def _caller(scope: Scope) -> Caller:
@@ -217,16 +248,15 @@ def _body_limit(path: str, json_limit_bytes: int) -> int:
     return json_limit_bytes * (RESULT_LIMIT_FACTOR if RESULT_PATH.fullmatch(path) else 1)
 
 
-def _bounded(scope: Scope, receive: Receive) -> Receive:
+def _bounded(exchange: _Exchange, receive: Receive) -> Receive:
     """A receive that counts, and raises TooLargeError as soon as the body's limit is known to be passed."""
-    count = 0
+    scope = exchange.scope
 
     async def bounded() -> Message:
-        nonlocal count
         check_length(scope)
         message = await receive()
-        count += len(message.get("body", b""))
-        if count > scope[BODY_LIMIT]:
+        exchange.received_bytes += len(message.get("body", b""))
+        if exchange.received_bytes > scope[BODY_LIMIT]:
             raise _too_large(f"more than {scope[BODY_LIMIT]}", scope[BODY_LIMIT])
         return message
 

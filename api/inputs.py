@@ -1,12 +1,15 @@
 """What routes take from a request: the services, the page of a list, names; and what they refuse."""
 
-from dataclasses import dataclass, replace
+import re
+from dataclasses import dataclass, field, replace
 from typing import Annotated, TypeVar
 
-from fastapi import Depends, Query
+from anyio import CapacityLimiter
+from fastapi import Depends, Path, Query
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, JsonValue, ValidationError
 from pydantic_core import from_json
+from starlette.convertors import StringConvertor
 from starlette.requests import Request
 
 from api.access import check_permission
@@ -18,36 +21,47 @@ from api.uploads import Desk
 from api.waiting import WaitingRoom
 from registry.access import Identity
 from registry.errors import Fault, ForbiddenError, InvalidInputError, InvalidNameError, NotFoundError
-from registry.names import ModuleName, ModuleRef, Selector, parse_word
+from registry.names import (
+    DIGEST_PATTERN,
+    WORD_PATTERN,
+    Digest,
+    ModuleName,
+    ModuleRef,
+    Selector,
+    parse_digest,
+    parse_word,
+)
 from registry.zoo import Zoo
 
 Model = TypeVar("Model", bound=BaseModel)
 
 PAGE = 50
 LONGEST_PAGE = 200
+WATCHERS = 4
 JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything routes need."""
+    """Everything routes need. `watchers` are threads for health and metrics, since all others may be busy."""
 
     zoo: Zoo
     desk: Desk
     guests: Guests
     room: WaitingRoom
     metrics: Metrics
+    watchers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(WATCHERS))
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     """What routes need, with the zoo as whoever asks sees it."""
     services: Services = request.app.state.services
     zoo = services.zoo.seen_by(identity_of(request))
     return services if zoo is services.zoo else replace(services, zoo=zoo)
 
 
-def _zoo(request: Request) -> Zoo:
-    return _services(request).zoo
+async def _zoo(request: Request) -> Zoo:
+    return (await _services(request)).zoo
 
 
 def identity_of(request: Request) -> Identity:
@@ -66,29 +80,50 @@ TheZoo = Annotated[Zoo, Depends(_zoo)]
 TheIdentity = Annotated[Identity, Depends(identity_of)]
 TheOwner = Annotated[str, Depends(owner_of)]
 
+
+def _written(pattern: str) -> dict[str, JsonValue]:
+    """What a text looks like, for the description only: the door parses it, and words the refusal."""
+    return {"pattern": f"^({pattern})$"}
+
+
+WORD = _written(WORD_PATTERN)
+NAME = _written(f"{WORD_PATTERN}/{WORD_PATTERN}")
+ALIAS_PATTERN = rf"(?![0-9]+$)(?!latest$){WORD_PATTERN}"
+NUMBER_PATTERN = "[1-9][0-9]{0,17}"
+SELECTOR = _written(f"{NUMBER_PATTERN}|{DIGEST_PATTERN}|(?![0-9]+$){WORD_PATTERN}")
+REF = _written(f"{WORD_PATTERN}/{WORD_PATTERN}(@({NUMBER_PATTERN}|{DIGEST_PATTERN}|(?![0-9]+$){WORD_PATTERN}))?")
+SHAPE = _written(r" *([a-z0-9 ]*\[)?[0-9 ]*[0-9][0-9 ]*(,[0-9 ]*[0-9][0-9 ]*)*\]? *")
+
+Word = Annotated[str, Field(json_schema_extra=WORD)]
+PathDigest = Annotated[str, Path(json_schema_extra=_written(DIGEST_PATTERN))]
+PathWord = Annotated[str, Path(json_schema_extra=WORD)]
+PathAlias = Annotated[str, Path(json_schema_extra=_written(ALIAS_PATTERN))]
+PathRef = Annotated[str, Path(json_schema_extra=SELECTOR)]
+PathVersion = Annotated[str, Path(json_schema_extra=_written(NUMBER_PATTERN))]
+
 Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="most items of one page")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before")]
 
 
-def require_permission(request: Request) -> None:
+async def require_permission(request: Request) -> None:
     """What the door let through is looked at again, by the route it came to: one that no table has is for nobody.
 
     Raises UnauthenticatedError, ForbiddenError.
     """
-    route = f"{request.method} {getattr(request.scope.get('route'), 'path', None)}"
+    route = f"{request.method} {getattr(request.scope.get('route'), 'path_format', None)}"
     if route not in EVERY:
         raise ForbiddenError(f"{route} is in no table of what may be asked, so it is for nobody")
     check_permission(
         identity_of(request),
         EVERY[route],
         namespace=request.path_params.get("namespace"),
-        public_reads=_zoo(request).settings.public_reads,
+        public_reads=(await _zoo(request)).settings.public_reads,
     )
 
 
-def refuse_unknown_parameters(request: Request) -> None:
+async def refuse_unknown_parameters(request: Request) -> None:
     """No typo passes in silence. Raises InvalidInputError for a query parameter that the route does not have."""
-    route = getattr(request.scope.get("route"), "path", None)
+    route = getattr(request.scope.get("route"), "path_format", None)
     known = _known_parameters(request, str(route))
     if known is None:
         return
@@ -110,7 +145,16 @@ def _known_parameters(request: Request, path: str) -> set[str] | None:
     return {each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"}
 
 
-def module_name(namespace: str, name: str) -> ModuleName:
+def any_word_but(word: str) -> StringConvertor:
+    """Part of a path; never the one word that another request has in this place, whose methods are its own."""
+
+    class _AnyWordBut(StringConvertor):
+        regex = f"(?!{re.escape(word)}$)[^/]+"
+
+    return _AnyWordBut()
+
+
+def module_name(namespace: PathWord, name: PathWord) -> ModuleName:
     """The module that a path names. Raises InvalidNameError."""
     return ModuleName(parse_word(namespace, what="namespace"), parse_word(name, what="name"))
 
@@ -118,7 +162,7 @@ def module_name(namespace: str, name: str) -> ModuleName:
 TheModule = Annotated[ModuleName, Depends(module_name)]
 
 
-def module_ref(module: TheModule, ref: str) -> ModuleRef:
+def module_ref(module: TheModule, ref: PathRef) -> ModuleRef:
     """The version that a path names: by number, digest or alias. Raises InvalidNameError, NotFoundError."""
     return ModuleRef(module, _selector(ref))
 
@@ -126,7 +170,7 @@ def module_ref(module: TheModule, ref: str) -> ModuleRef:
 TheRef = Annotated[ModuleRef, Depends(module_ref)]
 
 
-def version_number(ref: str) -> int:
+def version_number(ref: PathVersion) -> int:
     """The version of a path that must name it by number. Raises InvalidNameError, NotFoundError."""
     version = _selector(ref).version
     if version is None:
@@ -135,6 +179,14 @@ def version_number(ref: str) -> int:
 
 
 TheVersion = Annotated[int, Depends(version_number)]
+
+
+def digest(digest: PathDigest) -> Digest:
+    """The digest that a path names. Raises InvalidNameError."""
+    return parse_digest(digest)
+
+
+TheDigest = Annotated[Digest, Depends(digest)]
 
 
 def _selector(ref: str) -> Selector:

@@ -1,6 +1,6 @@
 """The API's own description: what each request can be refused with, and which need a token."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -14,6 +14,32 @@ from registry.errors import UnauthenticatedError, ZooError
 Responses = dict[int | str, dict[str, object]]
 Description = dict[str, object]
 
+Parameters = list[Description]
+
+HEADERS = {
+    "Range": "one range of bytes, as `bytes=0-99`; several are answered with the whole",
+    "If-Range": "the entity tag that the range belongs to; with another one, the whole is answered",
+    "If-None-Match": "entity tags that the caller has; 304 where one is right",
+    "If-Match": "the entity tag it must still have",
+    "Prefer": "`wait=SECONDS` or `respond-async`: how long the caller is ready to wait",
+}
+"""What requests may say in headers beside the usual."""
+
+REQUEST_ID: Description = {
+    "description": "The request's id, its own where it brought one; logs and jobs have it too.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+}
+TEXT: Description = {"schema": {"type": "string", "minLength": 1}}
+ALWAYS_SAID: dict[str, tuple[str, ...]] = {
+    "206": ("Content-Range",),
+    "304": ("ETag",),
+    "401": ("WWW-Authenticate",),
+    "416": ("Content-Range",),
+    "429": ("Retry-After",),
+    "503": ("Retry-After",),
+}
+"""The headers that every answer with a status has."""
+
 BINARY: Description = {"schema": {"type": "string", "format": "binary"}}
 
 
@@ -25,12 +51,30 @@ def refusals(*errors: type[ZooError]) -> Responses:
     return {status: {"model": Problem, "description": "; ".join(titles)} for status, titles in sorted(said.items())}
 
 
+def takes_headers(*names: str) -> Description:
+    """The `openapi_extra` of a route that looks at these headers."""
+    named: Parameters = [
+        {"name": name, "in": "header", "required": False, "description": HEADERS[name], "schema": {"type": "string"}}
+        for name in names
+    ]
+    return {"parameters": named}
+
+
+def says(*headers: str) -> Description:
+    """The `headers` of a response that always has these."""
+    return dict.fromkeys(headers, TEXT)
+
+
 def raw_body(description: str, *, also: tuple[str, type[BaseModel]] | None = None) -> Description:
     """The `openapi_extra` of a route that takes bytes as they are, and perhaps a model as another media type."""
     content = {"application/octet-stream": BINARY}
     if also is not None:
         content[also[0]] = {"schema": body_schema(also[1])}
     return {"requestBody": {"required": True, "description": description, "content": content}}
+
+
+UNCHANGED: Responses = {304: {"description": "The caller has it already."}}
+"""The `responses` of a route whose answer has an entity tag."""
 
 
 def body_schema(model: type[BaseModel]) -> Description:
@@ -56,9 +100,9 @@ def answers_bytes(description: str, media_type: str = "application/octet-stream"
     """The `responses` of a route that answers with a file, whole or in part."""
     content = {media_type: BINARY}
     return {
-        200: {"description": description, "content": content},
+        200: {"description": description, "content": content, "headers": says("ETag", "Accept-Ranges", "Repr-Digest")},
         206: {"description": "The range that was asked for.", "content": content},
-        304: {"description": "The caller has it already."},
+        **UNCHANGED,
         416: {"model": Problem, "description": "The range begins beyond the end (`range_not_satisfiable`)"},
     }
 
@@ -83,8 +127,10 @@ def describe(app: FastAPI) -> Description:
     for path in paths:
         operations = _mapping(paths, path)
         for method in operations:
-            _describe_operation(_mapping(operations, method), private=_needs_token(f"{method.upper()} {path}"))
-    return document
+            operation = _mapping(operations, method)
+            _describe_operation(operation, private=_needs_token(f"{method.upper()} {path}"))
+            _describe_headers(_mapping(operation, "responses"), method)
+    return _exact(document)
 
 
 def _needs_token(route: str) -> bool:
@@ -104,6 +150,51 @@ def _describe_operation(operation: Description, *, private: bool) -> None:
     for status in responses:
         if status == "default" or status >= "400":
             _mapping(responses, status)["content"] = problem
+
+
+def _describe_headers(responses: Description, method: str) -> None:
+    """Name the headers that answers always have."""
+    for status in responses:
+        headers = _mapping(_mapping(responses, status), "headers")
+        headers["X-Request-Id"] = REQUEST_ID
+        for name in ALWAYS_SAID.get(status, ("Location",) if (method, status) == ("post", "201") else ()):
+            headers[name] = TEXT
+
+
+def _exact(document: Description) -> Description:
+    """The description with what its makers get wrong put right.
+
+    Bounds beyond 2^53 are floats there, which other programs read as another whole number; and a kind that tells
+    models apart has a default in each, so that it is not named among what is required, although without it none fits.
+    """
+    parts = _mapping(_mapping(document, "components"), "schemas")
+    for tagged in _tagged(document):
+        property_name = _mapping(tagged, "discriminator")["propertyName"]
+        for choice in tagged["oneOf"] if isinstance(tagged["oneOf"], list) else ():
+            model = _mapping(parts, choice["$ref"].rpartition("/")[2]) if "$ref" in choice else choice
+            required = model.setdefault("required", [])
+            if isinstance(required, list) and property_name not in required:
+                required.append(property_name)
+    whole = _with_whole_numbers(document)
+    return whole if isinstance(whole, dict) else document
+
+
+def _tagged(schema: object) -> Iterator[Description]:
+    """Every choice of models in the document that a property tells apart."""
+    below = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    for each in below:
+        yield from _tagged(each)
+    if isinstance(schema, dict) and "oneOf" in schema and isinstance(schema.get("discriminator"), dict):
+        yield schema
+
+
+def _with_whole_numbers(part: object) -> object:
+    """The same with floats that are whole numbers written as such."""
+    if isinstance(part, dict):
+        return {key: _with_whole_numbers(value) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_with_whole_numbers(value) for value in part]
+    return int(part) if isinstance(part, float) and part.is_integer() else part
 
 
 def _mapping(parent: Description, key: str) -> Description:

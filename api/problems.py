@@ -8,10 +8,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from api.limits import RefusedError
 from registry.errors import (
     BusyError,
+    CorruptBlobError,
     InvalidInputError,
     InvalidTokenError,
     RateLimitedError,
@@ -24,6 +26,8 @@ from registry.wrong_values import told
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 FAULTS_TOLD = 100
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+METHOD_NOT_ALLOWED = 405
 CHALLENGE = 'Bearer realm="zoo"'
 
 FRAMEWORK_CODES = {
@@ -128,6 +132,8 @@ def _zoo_error(request: Request, error: Exception) -> Response:
     """A rule of the zoo was broken."""
     if not isinstance(error, ZooError):
         raise error
+    if isinstance(error, CorruptBlobError):
+        request.app.state.services.metrics.damaged()
     return respond_to(error, request_id_of(request))
 
 
@@ -138,9 +144,23 @@ def _http_error(request: Request, error: Exception) -> Response:
     if isinstance(error.__cause__, ZooError):
         return _zoo_error(request, error.__cause__)
     detail = f"{request.method} {request.url.path[:200]}: {error.detail}; GET /openapi.json lists what there is"
-    if error.status_code not in (404, 405):
+    if error.status_code not in (404, METHOD_NOT_ALLOWED):
         detail = str(error.detail)
-    return respond(framework_problem(error.status_code, detail), request_id_of(request), headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed(request))
+    return respond(framework_problem(error.status_code, detail), request_id_of(request), headers=headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """Every method that some route has for this path; the framework names those of one route only."""
+    found = {
+        method
+        for method in METHODS
+        for route in request.app.routes
+        if route.matches({**request.scope, "method": method})[0] is Match.FULL
+    }
+    return [method for method in METHODS if method in found or (method == "HEAD" and "GET" in found)]
 
 
 def _validation_error(request: Request, error: Exception) -> Response:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from client.errors import ServiceUnreachableError, UnexpectedAnswerError, error_of, unreachable
 from registry.errors import InvalidInputError
+from registry.origins import current_origin
 
 Model = TypeVar("Model", bound=BaseModel)
 Value = str | int | bool | Sequence[str] | None
@@ -224,7 +225,7 @@ class Connection:
 
     def _request(self, call: Call, *, content: bytes | Iterator[bytes] | None) -> httpx.Request:
         """The request as HTTP has it."""
-        headers = dict(call.headers)
+        headers = {**_origin_headers(), **call.headers}
         if call.body is not None:
             content = call.body.model_dump_json().encode()
             headers["Content-Type"] = "application/json"
@@ -251,6 +252,13 @@ class Connection:
             write=self.timeouts.stall_seconds,
             pool=self.timeouts.stall_seconds,
         )
+
+
+def _origin_headers() -> dict[str, str]:
+    """The id and the place in a trace of the request that this one is made for, where it is made for one."""
+    origin = current_origin()
+    told = {"X-Request-Id": origin.request_id, "traceparent": origin.traceparent}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _checked(url: str) -> str:

@@ -1,21 +1,18 @@
 """The audit: every change is written down in the transaction that makes it, and nobody can take that back."""
 
-from contextvars import ContextVar
 from datetime import datetime
 
 from registry.audit_records import AuditCheck, AuditEntry, AuditSearch, Deed, Kind, chained
+from registry.origins import current_origin
 from registry.ports import Begin, UnitOfWork
 from registry.records import STAFF, Page
 
 ENTRIES_AT_ONCE = 1000
 
-REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
-"""The id of the request that is being answered, set at the door."""
-
 
 def note(work: UnitOfWork, kind: Kind, ref: str, *, at: datetime, by: str = STAFF, detail: str = "") -> int:
     """Write down a change within its transaction, last of all, for entries wait for each other; gives the serial."""
-    return work.changes.add(Deed(kind=kind, ref=ref, by=by, request=REQUEST.get(), detail=detail, at=at))
+    return work.changes.add(Deed(kind=kind, ref=ref, by=by, request=current_origin().request_id, detail=detail, at=at))
 
 
 class AuditService:

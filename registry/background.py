@@ -1,5 +1,6 @@
 """Work that takes longer than whoever asks should be kept waiting: done once, in a thread of its own."""
 
+import contextvars
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -47,7 +48,9 @@ class Background(Generic[Made]):
             if running is None:
                 self._forget_oldest()
                 running = self._running[key] = _Running()
-                threading.Thread(target=self._do, args=(running, work), name=f"make-{key}", daemon=True).start()
+                context = contextvars.copy_context()  # what it asks for in its turn has the same origin
+                arguments = (self._do, running, work)
+                threading.Thread(target=context.run, args=arguments, name=f"make-{key}", daemon=True).start()
         if not running.ended.wait(seconds):
             return None
         with self._lock:

@@ -5,15 +5,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, NewType, Self
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from registry.errors import InvalidNameError
 
 Digest = NewType("Digest", str)
 """Identity of bytes, written ``sha256:<64 lower-case hex digits>``."""
 
-_WORD = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+WORD_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
+DIGEST_PATTERN = r"sha256:[0-9a-f]{64}"
+"""What words and digests look like, also for descriptions."""
+
+_WORD = re.compile(WORD_PATTERN)
+_DIGEST = re.compile(DIGEST_PATTERN)
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
@@ -122,5 +126,7 @@ def _digest_in_model(text: str) -> Digest:
         raise ValueError(error.detail) from error
 
 
-DigestField = Annotated[Digest, AfterValidator(_digest_in_model)]
+DigestField = Annotated[
+    Digest, AfterValidator(_digest_in_model), Field(json_schema_extra={"pattern": f"^{DIGEST_PATTERN}$"})
+]
 """A digest inside a pydantic model."""

@@ -125,7 +125,7 @@ class PipelineService:
         return pipeline
 
     def open_file(self, pipeline_id: str) -> AbstractContextManager[BinaryIO]:
-        """One safetensors file of the whole pipeline, gone when closed. Raises NotFoundError."""
+        """One safetensors file of the whole pipeline, gone when closed. Raises NotFoundError, CorruptBlobError."""
         pipeline = self.get(pipeline_id)
         parts = [self._part(pinned.digest) for pinned in pipeline.modules]
         file = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)

@@ -223,7 +223,7 @@ class JobRecords(Protocol):
     """The queue of work: the one durable truth about it."""
 
     def submit(self, work: Work, *, owner: str, at: datetime) -> Job:
-        """Queue work."""
+        """Queue work, as asked for by `current_origin()`."""
 
     def submit_all(self, every: Sequence[Work], *, owner: str, at: datetime) -> tuple[Job, ...]:
         """Queue much work at once, in its order."""
@@ -283,6 +283,12 @@ class JobRecords(Protocol):
     def open(self) -> tuple[Job, ...]:
         """Every job that is queued or running, oldest first."""
 
+    def counts(self) -> tuple[tuple[WorkKind, JobStatus, int], ...]:
+        """How many jobs are queued and running, by kind; flat in the number of those that have ended."""
+
+    def oldest_queued(self) -> datetime | None:
+        """When the oldest queued job was submitted."""
+
     def find_open(self, work: Work) -> Job | None:
         """The oldest job with this very work that is queued or running."""
 
@@ -338,6 +344,9 @@ class QueryRecords(Protocol):
 
     def running(self) -> tuple[Query, ...]:
         """Every query that is running, oldest first."""
+
+    def running_count(self) -> int:
+        """How many are running."""
 
     def replace(self, query: Query) -> None:
         """Store the new state of a query whose id is there."""
@@ -406,11 +415,11 @@ class UnitOfWork(Protocol):
     namespaces: NamespaceRecords
     blob_owners: BlobOwnerRecords
 
-    def seeing_everything(self) -> "UnitOfWork":
-        """The same transaction, whose reads find everything."""
-
     request_keys: RequestKeyRecords
     webhooks: WebhookRecords
+
+    def seeing_everything(self) -> "UnitOfWork":
+        """The same transaction, whose reads find everything."""
 
     def hold(self) -> None:
         """Wait until no other transaction holds, and hold until this one ends.
@@ -425,6 +434,19 @@ class UnitOfWork(Protocol):
         Several may hold so at once, so what is read after it stays true against those that `hold`, but not against
         one another: enough for whoever only adds a record that refers to something. Who holds so may not `hold` later.
         """
+
+
+class Backing(Protocol):
+    """What records and bytes are kept in, as a whole."""
+
+    def check_ready(self) -> None:
+        """Raises ZooError while the service cannot serve, naming each part at fault; never takes long."""
+
+    def connections_in_use(self) -> int:
+        """How many connections to the database this process uses now."""
+
+    def close(self) -> None:
+        """End every connection."""
 
 
 class Begin(Protocol):

@@ -12,6 +12,7 @@ from registry.dataset_sketch import DatasetSketch
 from registry.frozen import Frozen
 from registry.manifest import ModuleManifest, Role
 from registry.names import Digest, DigestField
+from registry.origins import NOWHERE, Origin
 from registry.recipes import TaskSpec
 from registry.work import JobResult, Work
 
@@ -297,7 +298,7 @@ class Job(Frozen):
     """One piece of work for a worker. `attempt` is the fence: only its holder may report.
 
     `releases` counts the attempts that gave the job back unharmed, as a worker does that is told to end. `checkpoint`
-    is where the last one left off; its bytes are kept until the job ends.
+    is where the last one left off; its bytes are kept until the job ends. `origin` is the request that asked for it.
     """
 
     id: int
@@ -313,6 +314,7 @@ class Job(Frozen):
     error: str | None = None
     created_at: datetime
     finished_at: datetime | None = None
+    origin: Origin = NOWHERE
 
 
 class KeptStatistics(Frozen):

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from registry.errors import Fault, SettingsError
+from registry.logs import LogFormat, LogLevel
 from registry.wrong_values import told
 
 Bytes = Annotated[int, Field(ge=1)]
@@ -125,6 +126,14 @@ class Settings(BaseSettings):
     gc_seconds: Seconds = Field(default=3600.0, description="time between two looks for bytes that nothing refers to")
     gc_grace_seconds: Seconds = Field(
         default=86_400.0, description="bytes that nothing refers to are deleted when that has been so for this long"
+    )
+    log_format: LogFormat = Field(
+        default="auto", description="`json`, `console`, or `auto`: for people at a terminal, JSON elsewhere"
+    )
+    log_level: LogLevel = Field(default="info", description="`debug`, `info`, `warning` or `error`")
+    traces: str | None = Field(
+        default=None,
+        description="OTLP receiver (HTTP) of traces, as http://127.0.0.1:4318; needs the extra tracing",
     )
     json_limit_bytes: Bytes = Field(default=MEBIBYTE, description="largest JSON body")
 

@@ -1,12 +1,15 @@
 """What an upload in progress is, and how it is kept: whole pieces of its bytes, and who may add the next one."""
 
+import base64
+import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from registry.errors import Fault, InvalidInputError, InvalidNameError
 from registry.frozen import Frozen
-from registry.names import Digest, DigestField
+from registry.names import Digest, DigestField, parse_digest
 
 METADATA_LIMIT = 8192
 """Most characters of an upload's metadata."""
@@ -92,3 +95,42 @@ class UploadRecords(Protocol):
 
     def expired(self, *, at: datetime, limit: int) -> tuple[Upload, ...]:
         """Uploads that waited in vain, and that nobody adds to now; the oldest first."""
+
+
+def parse_metadata(text: str) -> dict[str, str]:
+    """What an uploader says of the bytes: names, each with a value in Base64, with commas between (tus 1.0).
+
+    Raises:
+        InvalidInputError: it is not written so, or too long.
+    """
+    if len(text) > METADATA_LIMIT:
+        raise _wrong(f"it has {len(text)} characters, more than {METADATA_LIMIT}")
+    found: dict[str, str] = {}
+    for pair in filter(None, (each.strip() for each in text.split(","))):
+        name, _, value = pair.partition(" ")
+        if name in found:
+            raise _wrong(f"the name {name[:100]!r} is there twice")
+        try:
+            found[name] = base64.b64decode(value, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError) as error:
+            raise _wrong(f"the value of {name[:100]!r} is not text in Base64") from error
+    return found
+
+
+def expected_digest(metadata: str) -> Digest | None:
+    """The digest that all bytes together must have, where the metadata tells: `digest`, or `sha256` in hex digits.
+
+    Raises:
+        InvalidInputError: it is no digest, or the metadata cannot be read.
+    """
+    said = parse_metadata(metadata)
+    text = said.get("digest") or (f"sha256:{said['sha256']}" if "sha256" in said else None)
+    try:
+        return None if text is None else parse_digest(text)
+    except InvalidNameError as error:
+        raise _wrong(error.detail) from error
+
+
+def _wrong(why: str) -> InvalidInputError:
+    detail = f"Upload-Metadata cannot be read: {why}; write names, each with a value in Base64, with commas between"
+    return InvalidInputError(detail, faults=[Fault("/header/upload-metadata", why)])

@@ -18,10 +18,11 @@ from registry.joint_statistics import JointStatisticsService
 from registry.label_relations import LabelRelationService
 from registry.modules import ModuleService
 from registry.namespaces import NamespaceService
+from registry.observation import ObservationService
 from registry.outcomes import OutcomeService
 from registry.parts import PartService
 from registry.pipelines import PipelineService
-from registry.ports import Begin, BlobStore, Clock
+from registry.ports import Backing, Begin, BlobStore, Clock
 from registry.queries import QueryService
 from registry.reusability import ReusabilityService
 from registry.sets import SetService
@@ -65,6 +66,7 @@ class Zoo:
     changes: ChangeService
     audit: AuditService
     webhooks: WebhookService
+    observation: ObservationService
     check_ready: Callable[[], None]
     close: Callable[[], None]
     courier: Courier | None = None
@@ -77,8 +79,7 @@ class Zoo:
         blobs: BlobStore,
         clock: Clock,
         settings: Settings,
-        check_ready: Callable[[], None],
-        close: Callable[[], None],
+        backing: Backing,
     ) -> Self:
         """Connect the services to what they need from outside."""
         keeper = BlobKeeper(begin, blobs)
@@ -113,8 +114,9 @@ class Zoo:
             changes=ChangeService(begin),
             audit=AuditService(begin),
             webhooks=WebhookService(begin, clock, settings),
-            check_ready=check_ready,
-            close=close,
+            observation=ObservationService(begin, clock, backing.connections_in_use),
+            check_ready=backing.check_ready,
+            close=backing.close,
         )
 
     def seen_by(self, identity: Identity) -> Self:
@@ -131,4 +133,5 @@ class Zoo:
             sets=SetService(look, self.clock, self.settings, self.tasks, queries),
             queries=queries,
             outcomes=OutcomeService(look, self.clock, queries),
+            changes=ChangeService(look),
         )

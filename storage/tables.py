@@ -281,6 +281,7 @@ class JobRow(Table):
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     checkpoint: Mapped[str | None]
+    origin: Mapped[str | None]
 
 
 class StatisticsRow(Table):

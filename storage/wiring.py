@@ -1,11 +1,12 @@
 """Where the zoo is put together: the one place that names every part."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from sqlalchemy import Engine
+from sqlalchemy.pool import QueuePool
 
 from registry.courier import Courier
+from registry.readiness import Readiness
 from registry.settings import Settings
 from registry.zoo import Zoo
 from storage.blob_choice import KeptBlobs, open_blobs
@@ -39,17 +40,34 @@ def open_zoo(settings: Settings) -> Zoo:
         blobs=blobs,
         clock=utc_now,
         settings=settings,
-        check_ready=readiness(engine, blobs),
-        close=engine.dispose,
+        backing=EngineAndBlobs(engine, blobs),
     )
     return replace(zoo, courier=Courier(begin, utc_now, HttpSender(private=settings.webhook_private)))
 
 
-def readiness(engine: Engine, blobs: KeptBlobs) -> Callable[[], None]:
-    """A check that raises ZooError while the database is older than this program or no blob can be written."""
+class EngineAndBlobs:
+    """A database and a blob store: ready while the one is at its revision and a blob can be written to the other."""
 
-    def check_ready() -> None:
-        check_served(engine)
-        blobs.check_writable()
+    def __init__(self, engine: Engine, blobs: KeptBlobs) -> None:
+        """Args: engine: of the database; blobs: the store."""
+        self._engine, self._blobs = engine, blobs
+        self._readiness = Readiness({"database": self._check_database, "blob store": self._check_blobs})
 
-    return check_ready
+    def check_ready(self) -> None:
+        """Raises BusyError that names what cannot be used, or does not answer in time."""
+        self._readiness.check()
+
+    def connections_in_use(self) -> int:
+        """Connections that the engine's pool has given out."""
+        pool = self._engine.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self._engine.dispose()
+
+    def _check_database(self) -> None:
+        check_served(self._engine)
+
+    def _check_blobs(self) -> None:
+        self._blobs.check_writable()

@@ -175,3 +175,23 @@ def test_the_layers_are_kept() -> None:
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_conformance_suite_knows_nothing_of_this_project_but_http() -> None:
+    suite = [path for path in SOURCES if path.is_relative_to(ROOT / "tests/conformance")]
+    imported = {
+        f"{path.name}: {name}"
+        for path in suite
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in _imported(node)
+        if name.partition(".")[0] in (*ROOMS, "tests", "bench", "examples") and not name.startswith("tests.conformance")
+    }
+    assert len(suite) >= 10
+    assert imported == set()
+
+
+def _imported(node: ast.AST) -> list[str]:
+    """The modules that a statement imports."""
+    if isinstance(node, ast.ImportFrom):
+        return [node.module or ""]
+    return [each.name for each in node.names] if isinstance(node, ast.Import) else []

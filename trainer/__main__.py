@@ -18,7 +18,9 @@ from client.home_rankings import HomeRanking
 from client.inspections import InspectionRequest
 from client.zoo import Zoo
 from registry.errors import InvalidInputError, ZooError
+from registry.logs import configure_logs
 from registry.settings import Settings
+from registry.traces import spans_of_process
 from trainer.at_home import rank_at_home
 from trainer.display import Bar
 from trainer.here import HereOptions, train_here
@@ -36,17 +38,7 @@ log = structlog.get_logger()
 @app.callback()
 def set_up_logs() -> None:
     """Do the work of a zoo, or train modules here without one."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            ),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    configure_logs("console")
 
 
 @app.command()
@@ -57,9 +49,11 @@ def work(
 ) -> None:
     """Claim jobs and do them, until told to end."""
     settings = Settings.load()
+    configure_logs(settings.log_format, settings.log_level)
+    spans = spans_of_process("module-zoo-worker")
     secret = settings.token.get_secret_value() if settings.token else None
     with Zoo(url or settings.url or DEFAULT_URL, token or secret) as zoo:
-        worker = Worker(zoo, name=name or f"{platform.node() or 'worker'}-{os.getpid()}")
+        worker = Worker(zoo, name=name or f"{platform.node() or 'worker'}-{os.getpid()}", spans=spans)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop.set())
         log.info("worker started", zoo=zoo.url)

@@ -1,5 +1,6 @@
 """The lease on a job: a thread renews it and tells the progress; whoever lost it stops and publishes nothing."""
 
+import contextvars
 import threading
 import time
 from datetime import UTC, datetime
@@ -35,7 +36,9 @@ class Lease:
         self._news = threading.Event()
         self._ended = threading.Event()
         self._lost = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name=f"lease of job {job.id}", daemon=True)
+        # heartbeats are made for the request that asked for the job, so the thread has its context
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=(self._keep,), name=f"lease of job {job.id}", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

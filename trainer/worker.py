@@ -9,7 +9,9 @@ import structlog
 
 from client.zoo import Zoo
 from registry.errors import ForbiddenError, LeaseLostError, NotFoundError, UnauthenticatedError, ZooError
+from registry.origins import Origin, originating
 from registry.records import Job
+from registry.traces import NO_SPANS, Span, Spans
 from registry.work import JobResult, WorkKind
 from trainer.duties import Duties
 from trainer.lease import Lease
@@ -31,14 +33,25 @@ LANES: dict[str, tuple[WorkKind, ...]] = {"train": ("train",), "short": ("score"
 class Worker:
     """All lanes of one process."""
 
-    def __init__(self, zoo: Zoo, *, name: str, wait_seconds: float = CLAIM_WAIT_SECONDS) -> None:
-        """Args: zoo: whose jobs to do; name: how it is called in the zoo; wait_seconds: of one long poll."""
+    def __init__(
+        self, zoo: Zoo, *, name: str, wait_seconds: float = CLAIM_WAIT_SECONDS, spans: Spans = NO_SPANS
+    ) -> None:
+        """Set up.
+
+        Args:
+            zoo: whose jobs to do.
+            name: how it is called in the zoo.
+            wait_seconds: of one long poll.
+            spans: where jobs are traced.
+        """
         self.stop = threading.Event()
         duties = Duties(zoo)
         self.lanes = [
             Lane(zoo, duties, kinds=kinds, name=f"{name}/{lane}", stop=self.stop, wait_seconds=wait_seconds)
             for lane, kinds in LANES.items()
         ]
+        for lane in self.lanes:
+            lane.spans = spans
 
     def run(self) -> None:
         """Work until `stop` is set; then give back what is being done, for another worker to do again.
@@ -88,6 +101,7 @@ class Lane:
     held: Job | None = None
     refusal: ZooError | None = None
     query: str | None = None
+    spans: Spans = NO_SPANS
 
     @property
     def busy(self) -> bool:
@@ -140,27 +154,43 @@ class Lane:
             log.info("job given back", job=job.id, attempt=job.attempt)
 
     def _do(self, job: Job) -> None:
+        """Do a job on behalf of the request that asked for it, which logs, traces and requests to the zoo then name."""
+        origin = job.origin
+        asked = {} if origin.request_id is None else {"request_id": origin.request_id}
+        known: dict[str, str | int] = {"zoo.job": job.id, "zoo.attempt": job.attempt, "zoo.worker": self.name, **asked}
+        named = f"job {job.work.kind}"
+        with (
+            self.spans.span(named, kind="consumer", parent=origin.traceparent, attributes=known) as span,
+            originating(Origin(request_id=origin.request_id, traceparent=span.traceparent or origin.traceparent)),
+            structlog.contextvars.bound_contextvars(job=job.id, **asked),
+        ):
+            self._hold(job, span)
+
+    def _hold(self, job: Job, span: Span) -> None:
         """Do a job and end it, or give it back; a lost lease ends nothing."""
         told = log.bind(job=job.id, kind=job.work.kind, attempt=job.attempt)
         told.info("job claimed")
         lease = Lease(self.zoo.jobs, job, stop=self.stop)
         try:
             with lease:
-                self._end(job, lease)
+                self._end(job, lease, span)
         except Stopped:
             told.info("job given up")
+            span.fail("given up")
             if not lease.lost:
                 self.give_back()
         except (LeaseLostError, NotFoundError) as error:
             told.warning("job is held by another attempt or has ended", why=error.detail)
+            span.fail(error.detail)
         else:
             told.info("job ended")
 
-    def _end(self, job: Job, lease: Lease) -> None:
+    def _end(self, job: Job, lease: Lease, span: Span) -> None:
         lease.check()
         outcome = self._outcome(job, lease)
         lease.flush()
         if isinstance(outcome, str):
+            span.fail(outcome)
             self._fail(job, outcome, lease)
         else:
             self._finish(job, outcome, lease)

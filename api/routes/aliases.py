@@ -10,8 +10,8 @@ from starlette.responses import Response
 from api.answers import answer, tagged
 from api.byte_ranges import REVALIDATED
 from api.conditions import alias_condition
-from api.inputs import TheModule, TheOwner, TheZoo
-from api.openapi import refusals
+from api.inputs import PathAlias, TheModule, TheOwner, TheZoo
+from api.openapi import UNCHANGED, refusals, takes_headers
 from registry.errors import (
     InvalidNameError,
     NotFoundError,
@@ -28,7 +28,7 @@ router = APIRouter(tags=["aliases"])
 ALIAS = "/modules/{namespace}/{name}/aliases/{alias}"
 
 
-def alias_word(alias: str) -> str:
+def alias_word(alias: PathAlias) -> str:
     """The alias that a path names. Raises InvalidNameError."""
     return parse_alias(alias)
 
@@ -45,7 +45,13 @@ class AliasTarget(Frozen):
     version: Annotated[int, Field(ge=1, lt=2**31)]
 
 
-@router.get(ALIAS, response_model=Alias, operation_id="show_alias", responses=refusals(InvalidNameError, NotFoundError))
+@router.get(
+    ALIAS,
+    response_model=Alias,
+    operation_id="show_alias",
+    responses={**refusals(InvalidNameError, NotFoundError), **UNCHANGED},
+    openapi_extra=takes_headers("If-None-Match"),
+)
 def show_alias(module: TheModule, alias: TheAlias, request: Request, zoo: TheZoo) -> Response:
     """Where an alias points; its revision is the entity tag, for `If-Match`."""
     found = zoo.modules.alias(module, alias)
@@ -60,6 +66,7 @@ def show_alias(module: TheModule, alias: TheAlias, request: Request, zoo: TheZoo
         **refusals(InvalidNameError, NotFoundError, PreconditionFailedError, PreconditionRequiredError),
         201: {"description": "The alias is new.", "model": Alias},
     },
+    openapi_extra=takes_headers("If-Match", "If-None-Match"),
 )
 def set_alias(
     module: TheModule, alias: TheAlias, body: AliasTarget, *, request: Request, zoo: TheZoo, owner: TheOwner

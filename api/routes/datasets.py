@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answers import answer
-from api.inputs import JSON, PAGE, Cursor, Limit, TheOwner, TheServices, TheZoo, parse_json
+from api.inputs import JSON, PAGE, Cursor, Limit, TheDigest, TheOwner, TheServices, TheZoo, parse_json
 from api.openapi import raw_body, refusals
 from api.uploads import in_thread, media_type
 from registry.datasets import AddedDataset
@@ -20,7 +20,6 @@ from registry.errors import (
     StorageFullError,
     TooLargeError,
 )
-from registry.names import parse_digest
 from registry.records import Dataset, Page
 from registry.statements import DatasetStatement
 
@@ -74,9 +73,9 @@ def list_datasets(zoo: TheZoo, owner: TheOwner, limit: Limit = PAGE, cursor: Cur
     operation_id="show_dataset",
     responses=refusals(InvalidNameError, NotFoundError),
 )
-def show_dataset(digest: str, zoo: TheZoo, owner: TheOwner) -> Response:
+def show_dataset(digest: TheDigest, zoo: TheZoo, owner: TheOwner) -> Response:
     """One dataset: its classes, counts and shape, and what was left out."""
-    return answer(zoo.datasets.get(parse_digest(digest), owner=owner))
+    return answer(zoo.datasets.get(digest, owner=owner))
 
 
 @router.delete(
@@ -85,6 +84,6 @@ def show_dataset(digest: str, zoo: TheZoo, owner: TheOwner) -> Response:
     operation_id="remove_dataset",
     responses=refusals(InvalidNameError, NotFoundError),
 )
-def remove_dataset(digest: str, services: TheServices, owner: TheOwner) -> None:
+def remove_dataset(digest: TheDigest, services: TheServices, owner: TheOwner) -> None:
     """Remove a dataset with its bytes, tasks, statistics and scores."""
-    services.zoo.datasets.remove(parse_digest(digest), owner=owner, discard=services.guests.tidy)
+    services.zoo.datasets.remove(digest, owner=owner, discard=services.guests.tidy)

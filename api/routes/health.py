@@ -2,18 +2,24 @@
 
 from collections.abc import Iterator
 
+import structlog
+from anyio import to_thread
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.answers import answer
-from api.inputs import TheServices, TheZoo
+from api.inputs import TheServices
 from api.openapi import refusals
 from api.problems import FRAMEWORK_CODES, OTHER_CODE, framework_problem
 from registry.errors import BusyError, NotFoundError, ZooError
 from registry.frozen import Frozen
+from registry.observation import Observation
 from registry.records import Page
+from registry.zoo import Zoo
 
 router = APIRouter(tags=["service"])
+
+log = structlog.get_logger()
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -34,18 +40,15 @@ class ErrorMeaning(Frozen):
 
 
 @router.get("/healthz", response_model=Health, operation_id="show_health")
-def show_health() -> Response:
-    """Whether the process answers at all."""
+async def show_health() -> Response:
+    """Whether the process answers at all; it needs no thread, so it does while all are busy."""
     return answer(Health(), headers={"Cache-Control": "no-store"})
 
 
 @router.get("/readyz", response_model=Health, operation_id="show_readiness", responses=refusals(BusyError))
-def show_readiness(zoo: TheZoo) -> Response:
-    """Whether the database and the blob store can be used now."""
-    try:
-        zoo.check_ready()
-    except (ZooError, OSError) as error:
-        raise BusyError(f"not ready: {error}") from error
+async def show_readiness(services: TheServices) -> Response:
+    """Whether the database and the blob store can be used now; what cannot is named in `errors`, within seconds."""
+    await to_thread.run_sync(services.zoo.check_ready, limiter=services.watchers)
     return answer(Health(), headers={"Cache-Control": "no-store"})
 
 
@@ -55,8 +58,9 @@ def show_readiness(zoo: TheZoo) -> Response:
     operation_id="show_metrics",
     responses={200: {"description": "Counters in Prometheus' text format.", "content": {"text/plain": {}}}},
 )
-def show_metrics(services: TheServices) -> Response:
+async def show_metrics(services: TheServices) -> Response:
     """What the service counts about itself, for Prometheus."""
+    services.metrics.observe(await to_thread.run_sync(_observed, services.zoo, limiter=services.watchers))
     return Response(services.metrics.text(), headers={"Content-Type": PROMETHEUS, "Cache-Control": "no-store"})
 
 
@@ -73,6 +77,15 @@ def show_error(code: str) -> Response:
     if found is None:
         raise NotFoundError(f"there is no error {code[:200]!r}; GET /errors lists them")
     return answer(found)
+
+
+def _observed(zoo: Zoo) -> Observation | None:
+    """What the database counts; None while it is away, which is no reason to tell nothing."""
+    try:
+        return zoo.observation.observe()
+    except ZooError as error:
+        log.warning("not observed", why=error.detail)
+        return None
 
 
 def _meanings() -> Iterator[ErrorMeaning]:

@@ -5,12 +5,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 from pydantic import Field
+from starlette.convertors import register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answers import answer
 from api.events import MEDIA_TYPE, Subject, follow
-from api.inputs import PAGE, Cursor, Limit, TheIdentity, TheServices, TheZoo
+from api.inputs import NAME, PAGE, Cursor, Limit, Services, TheIdentity, TheServices, TheZoo, any_word_but
 from api.openapi import refusals
 from api.request_keys import TheKey
 from registry.access_rules import blobs_of
@@ -36,6 +37,9 @@ router = APIRouter(tags=["jobs"])
 
 LONGEST_CLAIM_SECONDS = 30.0
 
+CLAIM = "claim"
+register_url_convertor("job", any_word_but(CLAIM))
+
 JobId = Annotated[int, Path(ge=1, lt=2**63)]
 Attempt = Annotated[int, Field(ge=1, lt=2**31, description="the attempt that the claim gave; another one is refused")]
 
@@ -43,7 +47,7 @@ Attempt = Annotated[int, Field(ge=1, lt=2**31, description="the attempt that the
 class NewJob(Frozen):
     """A training run to be queued; what it trains is published under ``namespace/name``."""
 
-    name: str
+    name: Annotated[str, Field(json_schema_extra=NAME)]
     recipe: TrainingRecipe
 
 
@@ -127,14 +131,14 @@ def list_jobs(
     return answer(zoo.jobs.list(kind=kind, status=status, owner=owner, limit=limit, cursor=cursor))
 
 
-@router.get("/jobs/{job_id}", response_model=Job, operation_id="show_job", responses=refusals(NotFoundError))
+@router.get("/jobs/{job_id:job}", response_model=Job, operation_id="show_job", responses=refusals(NotFoundError))
 def show_job(job_id: JobId, zoo: TheZoo, identity: TheIdentity) -> Response:
     """One job: its state, its progress, and once it has ended, its result or why it failed."""
     return answer(zoo.access.job(identity, job_id))
 
 
 @router.get(
-    "/jobs/{job_id}/events",
+    "/jobs/{job_id:job}/events",
     response_class=Response,
     operation_id="follow_job",
     responses={
@@ -156,7 +160,10 @@ async def follow_job(job_id: JobId, request: Request, services: TheServices, ide
 
 
 @router.delete(
-    "/jobs/{job_id}", response_model=Job, operation_id="cancel_job", responses=refusals(ForbiddenError, NotFoundError)
+    "/jobs/{job_id:job}",
+    response_model=Job,
+    operation_id="cancel_job",
+    responses=refusals(ForbiddenError, NotFoundError),
 )
 def cancel_job(job_id: JobId, services: TheServices, identity: TheIdentity) -> Response:
     """Stop a job; one that has ended stays as it is. Its worker learns of it by its next heartbeat."""
@@ -164,12 +171,12 @@ def cancel_job(job_id: JobId, services: TheServices, identity: TheIdentity) -> R
     if present.status.ended:
         return answer(present)
     job = services.zoo.jobs.cancel(job_id, by=identity.owner)
-    services.guests.job_ended(job)
+    _ended(services, job)
     return answer(job)
 
 
 @router.post(
-    "/jobs/claim",
+    f"/jobs/{CLAIM}",
     response_model=Job,
     operation_id="claim_job",
     responses={
@@ -188,7 +195,7 @@ async def claim_job(body: Claim, request: Request, services: TheServices, identi
 
 
 @router.put(
-    "/jobs/{job_id}/heartbeat",
+    "/jobs/{job_id:job}/heartbeat",
     response_model=Job,
     operation_id="renew_job",
     responses=refusals(NotFoundError, LeaseLostError, InvalidInputError),
@@ -201,7 +208,7 @@ def renew_job(job_id: JobId, body: Heartbeat, zoo: TheZoo, identity: TheIdentity
 
 
 @router.post(
-    "/jobs/{job_id}/finish",
+    "/jobs/{job_id:job}/finish",
     response_model=Job,
     operation_id="finish_job",
     responses=refusals(NotFoundError, LeaseLostError, InvalidInputError),
@@ -210,12 +217,18 @@ def finish_job(job_id: JobId, body: Finish, services: TheServices, identity: The
     """End a job with what it brought; publishing and ending are one step."""
     services.zoo.access.require_report(identity, job_id, brought=blobs_of(body.result))
     job = services.zoo.jobs.finish(job_id, attempt=body.attempt, result=body.result)
-    services.guests.job_ended(job)
+    _ended(services, job)
     return answer(job)
 
 
+def _ended(services: Services, job: Job) -> None:
+    """Tidy up after a job that has just ended, and count it."""
+    services.guests.job_ended(job)
+    services.metrics.ended(job)
+
+
 @router.post(
-    "/jobs/{job_id}/fail",
+    "/jobs/{job_id:job}/fail",
     response_model=Job,
     operation_id="fail_job",
     responses=refusals(NotFoundError, LeaseLostError),
@@ -224,12 +237,12 @@ def fail_job(job_id: JobId, body: Failure, services: TheServices, identity: TheI
     """End a job that cannot be done."""
     services.zoo.access.require_report(identity, job_id)
     job = services.zoo.jobs.fail(job_id, attempt=body.attempt, error=body.error)
-    services.guests.job_ended(job)
+    _ended(services, job)
     return answer(job)
 
 
 @router.post(
-    "/jobs/{job_id}/release",
+    "/jobs/{job_id:job}/release",
     response_model=Job,
     operation_id="release_job",
     responses=refusals(NotFoundError, LeaseLostError),

@@ -18,6 +18,7 @@ from api.inputs import (
     JSON,
     LONGEST_PAGE,
     PAGE,
+    SHAPE,
     Cursor,
     Limit,
     Services,
@@ -31,7 +32,7 @@ from api.inputs import (
     identity_of,
     parse_json,
 )
-from api.openapi import answers_bytes, raw_body, refusals, sent_elsewhere
+from api.openapi import UNCHANGED, answers_bytes, raw_body, refusals, sent_elsewhere, takes_headers
 from api.uploads import in_thread, media_type
 from registry.access import Identity
 from registry.errors import (
@@ -62,6 +63,8 @@ VERSION = f"{MODULE}/versions/{{ref}}"
 class SearchParameters(ModuleSearch):
     """What to search for, and which page of it."""
 
+    takes: Annotated[str, Field(json_schema_extra=SHAPE)] | None = None
+    gives: Annotated[str, Field(json_schema_extra=SHAPE)] | None = None
     limit: Annotated[int, Field(ge=1, le=LONGEST_PAGE, description="most items of one page")] = PAGE
     cursor: Annotated[str | None, Field(max_length=1000, description="`next_cursor` of the page before")] = None
     facets: Annotated[bool, Field(description="count the values of each field over everything found")] = False
@@ -113,7 +116,10 @@ def show_module(module: TheModule, zoo: TheZoo, limit: Limit = LONGEST_PAGE, cur
             TooLargeError,
             StorageFullError,
         ),
-        200: {"description": "These bytes are published already, or it was a dry run.", "model": PublishedModule},
+        200: {
+            "description": "These bytes are published already; or, of a dry run, the manifest.",
+            "model": PublishedModule | ModuleManifest,
+        },
     },
     openapi_extra=raw_body(
         "The module's safetensors file, or JSON naming bytes that were uploaded before.",
@@ -181,7 +187,8 @@ def _hidden_versions_named(zoo: Zoo, ref: ModuleRef) -> Iterator[None]:
     VERSION,
     response_model=PublishedModule,
     operation_id="show_version",
-    responses=refusals(InvalidNameError, NotFoundError),
+    responses={**refusals(InvalidNameError, NotFoundError), **UNCHANGED},
+    openapi_extra=takes_headers("If-None-Match"),
 )
 def show_version(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
     """The manifest of a version, named by number, digest or alias.
@@ -202,6 +209,7 @@ def show_version(ref: TheRef, request: Request, zoo: TheZoo) -> Response:
         **answers_bytes("The module's safetensors file."),
         **sent_elsewhere(),
     },
+    openapi_extra=takes_headers("Range", "If-Range", "If-None-Match"),
 )
 def fetch_file(ref: TheRef, request: Request, zoo: TheZoo, identity: TheIdentity) -> Response:
     """The bytes of a version; named by number or digest they never change."""
@@ -245,7 +253,8 @@ def list_file_parts(ref: TheRef, request: Request, zoo: TheZoo, identity: TheIde
     f"{VERSION}/tensors",
     response_model=TensorListing,
     operation_id="list_tensors",
-    responses=refusals(InvalidNameError, NotFoundError),
+    responses={**refusals(InvalidNameError, NotFoundError), **UNCHANGED},
+    openapi_extra=takes_headers("If-None-Match"),
 )
 def list_tensors(ref: TheRef, request: Request, zoo: TheZoo, identity: TheIdentity) -> Response:
     """The header of a version's file as JSON: type, shape and place of each tensor."""

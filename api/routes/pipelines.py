@@ -6,14 +6,27 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import Field
+from starlette.convertors import register_url_convertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api.answers import answer
 from api.byte_ranges import CHUNK_BYTES, FOR_EVER, PRIVATE_FOR_EVER, Content, serve
 from api.conditions import not_modified, preference_applied, preferred_wait
-from api.inputs import PAGE, Cursor, Limit, Services, TheIdentity, TheOwner, TheServices, TheZoo
-from api.openapi import answers_bytes, raw_body, refusals
+from api.inputs import (
+    PAGE,
+    REF,
+    Cursor,
+    Limit,
+    Services,
+    TheIdentity,
+    TheOwner,
+    TheServices,
+    TheZoo,
+    Word,
+    any_word_but,
+)
+from api.openapi import answers_bytes, raw_body, refusals, says, takes_headers
 from api.request_keys import TheKey
 from api.uploads import finally_in_thread, in_thread
 from registry.dataset_file import check_images, limits_from
@@ -36,7 +49,11 @@ from registry.zoo import Zoo
 
 router = APIRouter(tags=["pipelines"])
 
-Refs = Annotated[tuple[str, ...], Field(min_length=1, max_length=64, description="input, hidden ..., output")]
+CHECK = "check"
+register_url_convertor("pipeline", any_word_but(CHECK))
+
+Ref = Annotated[str, Field(json_schema_extra=REF)]
+REFS = Field(min_length=1, max_length=64, description="input, hidden ..., output")
 
 Holding = Annotated[DigestField | None, Query(description="digest of a module that they hold")]
 
@@ -44,18 +61,18 @@ Holding = Annotated[DigestField | None, Query(description="digest of a module th
 class Composition(Frozen):
     """Modules that are to run one after the other."""
 
-    name: str
-    modules: Refs
+    name: Word
+    modules: Annotated[tuple[Ref, ...], REFS]
 
 
 class Trial(Frozen):
     """Modules that might fit one after the other; a name is not needed yet."""
 
     name: str | None = None
-    modules: Refs
+    modules: Annotated[tuple[str, ...], REFS]
 
 
-@router.post("/pipelines/check", response_model=PipelineCheck, operation_id="check_pipeline", responses=refusals())
+@router.post(f"/pipelines/{CHECK}", response_model=PipelineCheck, operation_id="check_pipeline", responses=refusals())
 def check_pipeline(body: Trial, zoo: TheZoo) -> Response:
     """Whether modules fit one after the other, and every place where they do not."""
     found = zoo.pipelines.check(body.modules)
@@ -87,7 +104,7 @@ def list_pipelines(zoo: TheZoo, limit: Limit = PAGE, cursor: Cursor = None, modu
 
 
 @router.get(
-    "/pipelines/{pipeline}",
+    "/pipelines/{pipeline:pipeline}",
     response_model=Pipeline,
     operation_id="show_pipeline",
     responses=refusals(NotFoundError),
@@ -98,10 +115,11 @@ def show_pipeline(pipeline: str, zoo: TheZoo) -> Response:
 
 
 @router.get(
-    "/pipelines/{pipeline}/file",
+    "/pipelines/{pipeline:pipeline}/file",
     response_class=Response,
     operation_id="fetch_pipeline_file",
     responses={**refusals(NotFoundError), **answers_bytes("One safetensors file of the whole pipeline.")},
+    openapi_extra=takes_headers("Range", "If-Range", "If-None-Match"),
 )
 def fetch_pipeline_file(pipeline: str, request: Request, zoo: TheZoo, identity: TheIdentity) -> Response:
     """All modules of a pipeline in one safetensors file, made when it is asked for, always the same bytes."""
@@ -132,14 +150,17 @@ def _measured(zoo: Zoo, pipeline: str) -> BlobInfo:
 
 
 @router.post(
-    "/pipelines/{pipeline}/predict",
+    "/pipelines/{pipeline:pipeline}/predict",
     response_model=PredictResult,
     operation_id="predict",
     responses={
         **refusals(NotFoundError, ConflictError, InvalidDatasetError, TooLargeError, JobFailedError),
-        202: {"description": "Not ready yet; follow the job in `Location`.", "model": Job},
+        202: {"description": "Not ready yet; follow the job in `Location`.", "model": Job, "headers": says("Location")},
     },
-    openapi_extra=raw_body("One image, or a zip, parquet or npz file of images; labels are not needed."),
+    openapi_extra={
+        **raw_body("One image, or a zip, parquet or npz file of images; labels are not needed."),
+        **takes_headers("Prefer"),
+    },
 )
 async def predict(pipeline: str, request: Request, services: TheServices, owner: TheOwner) -> Response:
     """Labels and probabilities of images. The images are gone as soon as the prediction is made."""

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from api.answers import answer, score_answer
 from api.conditions import preference_applied, preferred_wait
 from api.inputs import JSON, Services, TheOwner, TheServices, owner_of, parse_json
-from api.openapi import BINARY, body_schema, refusals
+from api.openapi import BINARY, body_schema, refusals, says, takes_headers
 from api.uploads import MULTIPART, begin_stream, in_thread, media_type
 from registry.errors import (
     BusyError,
@@ -52,7 +52,12 @@ from registry.zoo import Zoo
 router = APIRouter(tags=["transferability"])
 
 FORM_FIELDS = ("data", "options")
-NOT_READY = {"description": "Not ready yet; follow the query in `Location`.", "model": QueryState}
+NOT_READY = {
+    "description": "Not ready yet; follow the query in `Location`.",
+    "model": QueryState,
+    "headers": says("Location", "Retry-After"),
+}
+WAITING = takes_headers("Prefer")
 REFUSALS = refusals(NotFoundError, NotScorableError, InvalidInputError, JobFailedError, BusyError)
 
 
@@ -81,6 +86,7 @@ class MapParameters(ScoreOptions):
     response_model=Reusability,
     operation_id="ask_reusability",
     responses={**REFUSALS, 202: NOT_READY},
+    openapi_extra=WAITING,
 )
 async def ask_reusability(
     body: ReusabilityQuestion, request: Request, services: TheServices, owner: TheOwner
@@ -96,6 +102,7 @@ async def ask_reusability(
     operation_id="ask_ranking",
     responses={**REFUSALS, **refusals(InvalidDatasetError, TooLargeError), 202: NOT_READY},
     openapi_extra={
+        **WAITING,
         "requestBody": {
             "required": True,
             "content": {
@@ -104,11 +111,12 @@ async def ask_reusability(
                     "schema": {
                         "type": "object",
                         "required": ["data"],
+                        "additionalProperties": False,
                         "properties": {"data": BINARY["schema"], "options": body_schema(FormOptions)},
                     }
                 },
             },
-        }
+        },
     },
 )
 async def ask_ranking(request: Request, services: TheServices, owner: TheOwner) -> Response:
@@ -128,6 +136,7 @@ async def ask_ranking(request: Request, services: TheServices, owner: TheOwner) 
     response_model=ModuleSets,
     operation_id="ask_sets",
     responses={**REFUSALS, **refusals(ConflictError), 202: NOT_READY},
+    openapi_extra=WAITING,
 )
 async def ask_sets(body: SetQuestion, request: Request, services: TheServices, owner: TheOwner) -> Response:
     """Which two to four modules together serve a task best, what each adds, and how sure that is."""
@@ -140,6 +149,7 @@ async def ask_sets(body: SetQuestion, request: Request, services: TheServices, o
     response_model=TaskMap,
     operation_id="ask_map",
     responses={**REFUSALS, 202: NOT_READY},
+    openapi_extra=WAITING,
 )
 async def ask_map(
     request: Request, services: TheServices, owner: TheOwner, parameters: Annotated[MapParameters, Query()]

@@ -1,4 +1,4 @@
-"""`zoo serve`: the service and one local worker, which begin and end together."""
+"""`zoo serve`: the service and one local worker; a worker that dies is followed by another."""
 
 import os
 import signal
@@ -26,6 +26,10 @@ from registry.settings import Settings
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 LOOK_SECONDS = 0.2
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 30.0
+"""Before a child is started again: twice as long each time, from the first on again once one has lived for so long."""
+
 HOME_REMEDY = "set ZOO_HOME to a folder that you may write"
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -55,7 +59,7 @@ class ServeOptions:
 def serve(options: ServeOptions) -> None:
     """Run the service, with one local worker, until it is interrupted.
 
-    When one of the two ends by itself, the other is stopped too.
+    A worker that dies is followed by another, and the service goes on; when the service ends, so does the worker.
     """
     with wrong_use():
         settings = _settings(options)
@@ -69,7 +73,7 @@ def serve(options: ServeOptions) -> None:
         children.start("service", [sys.executable, "-m", "api"], settings=settings)
         if children.wait_until_ready(local_url(settings)):
             if worker:
-                children.start("worker", worker_command(local_url(settings)), settings=settings)
+                children.start("worker", worker_command(local_url(settings)), settings=settings, revive=True)
             _announce(options, Serving(url=local_url(settings), worker=worker))
         children.watch()
 
@@ -124,10 +128,51 @@ def _announce(options: ServeOptions, serving: Serving) -> None:
 
 
 @dataclass(slots=True)
-class Children:
-    """Processes that live and die together; leaving the block stops them."""
+class Child:
+    """One process, and how it is started again where it is to be."""
 
-    _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    revive: bool
+    process: subprocess.Popen[bytes] = field(init=False)
+    began: float = field(init=False)
+    pause_seconds: float = FIRST_PAUSE_SECONDS
+    due: float | None = None
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Start it in a session of its own, so that a key press reaches it through us only, and once."""
+        self.due, self.began = None, time.monotonic()
+        self.process = subprocess.Popen(
+            self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
+        )
+
+    def look_after(self) -> None:
+        """Start it again some time after it has ended. Raises JobFailedError for one that is not to be."""
+        status = self.process.poll()
+        if status is None:
+            return
+        if not self.revive:
+            raise JobFailedError(f"the {self.name} ended by itself with status {status}; see its log above")
+        now = time.monotonic()
+        if self.due is None:
+            lived = now - self.began
+            self.pause_seconds = FIRST_PAUSE_SECONDS if lived > LONGEST_PAUSE_SECONDS else self.pause_seconds
+            self.due = now + self.pause_seconds
+            note(f"the {self.name} ended with status {status}; another begins in {self.pause_seconds:.0f} seconds")
+            self.pause_seconds = min(2 * self.pause_seconds, LONGEST_PAUSE_SECONDS)
+        elif now >= self.due:
+            self.start()
+
+
+@dataclass(slots=True)
+class Children:
+    """Processes that are started together; leaving the block stops them."""
+
+    _running: dict[str, Child] = field(default_factory=dict)
     _signals: list[int] = field(default_factory=list)
     _before: dict[int, Handler] = field(default_factory=dict)
 
@@ -141,12 +186,10 @@ class Children:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def start(self, name: str, command: list[str], *, settings: Settings) -> None:
-        """Start a process in a session of its own, so that a key press reaches it through us only, and once."""
+    def start(self, name: str, command: list[str], *, settings: Settings, revive: bool = False) -> None:
+        """Start a process; with `revive` it is started again whenever it ends, with pauses that grow."""
         environment = {**os.environ, "ZOO_HOST": settings.host, "ZOO_PORT": str(settings.port)}
-        self._running[name] = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
-        )
+        self._running[name] = Child(name, command, environment, revive)
 
     def wait_until_ready(self, url: str) -> bool:
         """Wait for the service to be ready; False when it was told to stop before.
@@ -164,16 +207,16 @@ class Children:
         raise JobFailedError(f"the service is not ready at {url} after {START_SECONDS:.0f} seconds; see its log above")
 
     def watch(self) -> None:
-        """Wait until told to stop. Raises JobFailedError when a process ends by itself."""
+        """Wait until told to stop. Raises JobFailedError when a process ends that is not to be started again."""
         while not self._signals:
             self._check()
             time.sleep(LOOK_SECONDS)
 
     def _check(self) -> None:
-        """Raises JobFailedError when a process has ended."""
-        for name, process in self._running.items():
-            if process.poll() is not None and not self._signals:
-                raise JobFailedError(f"the {name} ended by itself with status {process.returncode}; see its log above")
+        """Look after every child. Raises JobFailedError when one has ended that is not to be started again."""
+        for child in self._running.values():
+            if not self._signals:
+                child.look_after()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Note that it is time to stop."""
@@ -182,10 +225,11 @@ class Children:
 
     def _stop(self, number: int) -> None:
         """Pass the signal on, the last one started first, and end whatever does not listen."""
-        for process in reversed(self._running.values()):
+        running = [child.process for child in self._running.values()]
+        for process in reversed(running):
             process.send_signal(number)
         deadline = time.monotonic() + STOP_SECONDS
-        for process in self._running.values():
+        for process in running:
             try:
                 process.wait(timeout=max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import partial
 
@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from registry.access import EVERYTHING
+from registry.access import EVERYTHING, Sight
 from registry.audit import AuditService
 from registry.names import Digest
+from registry.ports import UnitOfWork
 from registry.records import JobStatus, KeptStatistics, Progress
 from registry.standings import ModuleStanding, standing_of
 from storage.care.problems import Finding, finding
@@ -97,9 +98,14 @@ def check_changes(session: Session) -> Iterator[Finding]:
         detail = f"the last serial given is {last}, but there is one of {highest}"
         yield finding("wrong_counter", "changes", detail, repair=partial(_raise_serial, highest))
         return
-    checked = AuditService(lambda: nullcontext(SqlUnitOfWork(Transaction(session)))).verify()
+    checked = AuditService(partial(_within, session)).verify()
     if not checked.whole:
         yield finding("broken_audit", f"audit entry {checked.broken_at}", str(checked.reason))
+
+
+def _within(session: Session, sight: Sight = EVERYTHING) -> AbstractContextManager[UnitOfWork]:
+    """A unit of work within a transaction that somebody else ends."""
+    return nullcontext(SqlUnitOfWork(Transaction(session), sight))
 
 
 def check_jobs(session: Session) -> Iterator[Finding]:

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import TypedDict
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, case, insert, select, update
+from sqlalchemy import ColumnElement, case, func, insert, select, update
 
 from registry.names import Digest
+from registry.origins import NOWHERE, Origin, current_origin
 from registry.records import Job, JobStatus, Page, Progress
 from registry.work import JobResult, Work, WorkKind
 from storage.cursors import beyond, read_cursor, write_cursor
@@ -19,6 +20,7 @@ NO_PROGRESS = Progress().model_dump_json()
 VERIFY: WorkKind = "verify"
 OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
 WORK: TypeAdapter[Work] = TypeAdapter(Work)
+KIND: TypeAdapter[WorkKind] = TypeAdapter(WorkKind)
 RESULT: TypeAdapter[JobResult] = TypeAdapter(JobResult)
 
 
@@ -33,7 +35,7 @@ class SqlJobRecords:
         """Queue work."""
         new = self._transaction.insert(JobRow).values(**_new(work, owner=owner, at=at))
         job_id = self._transaction.changed(new.returning(JobRow.id))[0][0]
-        return Job(id=job_id, status=JobStatus.QUEUED, work=work, created_at=at)
+        return Job(id=job_id, status=JobStatus.QUEUED, work=work, created_at=at, origin=current_origin())
 
     def submit_all(self, every: Sequence[Work], *, owner: str, at: datetime) -> tuple[Job, ...]:
         """Queue much work at once, in its order."""
@@ -44,7 +46,13 @@ class SqlJobRecords:
             for job_id, text in sorted(self._transaction.added(new, rows)):
                 given[text].append(job_id)
         return tuple(
-            Job(id=given[row["work"]].pop(0), status=JobStatus.QUEUED, work=work, created_at=at)
+            Job(
+                id=given[row["work"]].pop(0),
+                status=JobStatus.QUEUED,
+                work=work,
+                created_at=at,
+                origin=current_origin(),
+            )
             for work, row in zip(every, rows, strict=True)
         )
 
@@ -152,6 +160,18 @@ class SqlJobRecords:
         wanted = select(JobRow).where(JobRow.status.in_(OPEN)).order_by(JobRow.id)
         return tuple(_job(row) for (row,) in self._transaction.rows(wanted))
 
+    def counts(self) -> tuple[tuple[WorkKind, JobStatus, int], ...]:
+        """How many jobs are queued and running, by kind; flat in the number of those that have ended."""
+        wanted = select(JobRow.kind, JobRow.status, func.count()).where(JobRow.status.in_(OPEN))
+        rows = self._transaction.rows(wanted.group_by(JobRow.kind, JobRow.status).order_by(JobRow.kind, JobRow.status))
+        return tuple((KIND.validate_python(kind), JobStatus(status), count) for kind, status, count in rows)
+
+    def oldest_queued(self) -> datetime | None:
+        """When the oldest queued job was submitted."""
+        wanted = select(JobRow.created_at).where(JobRow.status == JobStatus.QUEUED).order_by(JobRow.id).limit(1)
+        row = self._transaction.first(wanted)
+        return None if row is None else row[0]
+
     def find_open(self, work: Work) -> Job | None:
         """The oldest job with this very work that is queued or running."""
         same = select(JobRow).where(JobRow.status.in_(OPEN), JobRow.work == work.model_dump_json())
@@ -206,6 +226,7 @@ class _New(TypedDict):
     releases: int
     progress: str
     created_at: datetime
+    origin: str
 
 
 def _new(work: Work, *, owner: str, at: datetime) -> _New:
@@ -218,6 +239,7 @@ def _new(work: Work, *, owner: str, at: datetime) -> _New:
         "releases": 0,
         "progress": NO_PROGRESS,
         "created_at": at,
+        "origin": current_origin().model_dump_json(),
     }
 
 
@@ -250,4 +272,5 @@ def _job(row: JobRow) -> Job:
         error=row.error,
         created_at=row.created_at,
         finished_at=row.finished_at,
+        origin=NOWHERE if row.origin is None else Origin.model_validate_json(row.origin),
     )

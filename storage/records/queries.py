@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 from registry.errors import NotFoundError
 from registry.names import Digest
@@ -44,6 +44,11 @@ class SqlQueryRecords:
         wanted = select(QueryRow.record).where(QueryRow.status == QueryStatus.RUNNING)
         rows = self._transaction.rows(wanted.order_by(QueryRow.created_at, QueryRow.id))
         return tuple(Query.model_validate_json(record) for (record,) in rows)
+
+    def running_count(self) -> int:
+        """How many are running."""
+        row = self._transaction.first(select(func.count()).where(QueryRow.status == QueryStatus.RUNNING))
+        return 0 if row is None else row[0]
 
     def replace(self, query: Query) -> None:
         """Store the new state of a query. Raises NotFoundError when its id is not there."""

@@ -51,7 +51,7 @@ def test_a_start_that_is_not_safe_is_refused(
     monkeypatch.delenv("ZOO_TOKEN", raising=False)
     for name, value in {"home": str(tmp_path), **settings}.items():
         monkeypatch.setenv(f"ZOO_{name.upper()}", value)
-    monkeypatch.setattr("api.__main__.configure_logs", lambda: None)
+    monkeypatch.setattr("api.__main__.configure_logs", lambda *_: None)
     assert main() == 1
     said = capsys.readouterr().err
     assert named in said

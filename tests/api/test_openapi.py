@@ -129,6 +129,26 @@ def test_every_reference_of_the_description_is_there(app: FastAPI) -> None:
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
+def test_every_answer_says_its_headers(app: FastAPI) -> None:
+    for name, operation in operations(app).items():
+        for status, response in operation["responses"].items():
+            assert "X-Request-Id" in response["headers"], name
+            assert ("WWW-Authenticate" in response["headers"]) == (status == "401")
+            if status == "201" and name.startswith("POST"):
+                assert "Location" in response["headers"], name
+
+
+def test_bounds_are_written_as_the_whole_numbers_they_are(app: FastAPI) -> None:
+    seed = app.openapi()["components"]["schemas"]["TrainingRecipe"]["properties"]["seed"]
+    assert 2**63 in json.loads(json.dumps(seed)).values()
+    assert "e+18" not in json.dumps(app.openapi())
+
+
+def test_what_tells_models_apart_is_required(app: FastAPI) -> None:
+    schemas = app.openapi()["components"]["schemas"]
+    assert all("kind" in schemas[f"{name}Result"]["required"] for name in ("Train", "Score", "Predict", "Verify"))
+
+
 def test_bodies_are_described(app: FastAPI) -> None:
     described = operations(app)
     assert set(described["POST /transferability"]["requestBody"]["content"]) == {

@@ -203,3 +203,17 @@ def test_a_thousand_faults_are_not_all_told(broken_app: FastAPI) -> None:
     with running(broken_app) as url:
         answer = httpx.get(f"{url}/faulty", trust_env=False)
     assert len(problem(answer, 422, "invalid_task")["errors"]) == 100
+
+
+def test_a_wrong_method_is_answered_with_every_method_that_is_right(service: Service) -> None:
+    for path, methods in {
+        f"/blobs/{DIGEST}": "GET, HEAD, PUT",
+        "/jobs/claim": "POST",
+        "/jobs/1": "GET, HEAD, DELETE",
+        "/pipelines/check": "POST",
+        "/pipelines/anything": "GET, HEAD",
+        "/": "GET, HEAD",
+    }.items():
+        answer = service.http.request("PATCH", path)
+        problem(answer, 405, "method_not_allowed")
+        assert answer.headers["allow"] == methods, path

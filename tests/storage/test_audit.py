@@ -7,9 +7,10 @@ from alembic import command
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from registry.audit import REQUEST, AuditService, note
+from registry.audit import AuditService, note
 from registry.audit_records import PUBLIC, AuditSearch
 from registry.changes import ChangeService
+from registry.origins import Origin, originating
 from registry.ports import Begin
 from registry.records import STAFF
 from storage.migrations import _config, upgrade
@@ -32,10 +33,8 @@ def audit(begin: Begin) -> AuditService:
     with begin() as work:
         note(work, "publish", "ada/digits@1", at=NOW, by="ada", detail=digest_of(1))
         note(work, "add_dataset", digest_of("data"), at=later(1), by="bob")
-    with begin() as work:
-        token = REQUEST.set("request-7")
+    with begin() as work, originating(Origin(request_id="request-7")):
         note(work, "yank", "ada/digits@1", at=later(2), by="ada", detail="wrong labels")
-        REQUEST.reset(token)
     return AuditService(begin)
 
 

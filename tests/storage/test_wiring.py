@@ -41,7 +41,7 @@ def test_a_database_at_another_revision_is_not_ready(settings):
 def test_a_zoo_without_its_blobs_is_not_ready_and_tells_no_path(settings):
     zoo = open_zoo(settings)
     shutil.rmtree(settings.home / "blobs")
-    with pytest.raises(StorageError, match="see that it is there") as refusal:
+    with pytest.raises(BusyError, match=r"the blob store cannot be used: .*see that it is there") as refusal:
         zoo.check_ready()
     assert str(settings.home) not in refusal.value.detail
 

@@ -23,7 +23,7 @@ def _stderr_is_a_file(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def pid_of(children: Children, name: str) -> int:
-    return children._running[name].pid
+    return children._running[name].process.pid
 
 
 def is_gone(pid: int) -> bool:
@@ -34,14 +34,41 @@ def is_gone(pid: int) -> bool:
     return False
 
 
-def test_when_one_ends_by_itself_the_other_is_stopped_and_that_is_a_failure() -> None:
+def test_when_the_service_ends_by_itself_the_worker_is_stopped_and_that_is_a_failure() -> None:
+    with Children() as children:
+        children.start("worker", SLEEPER, settings=SETTINGS, revive=True)
+        children.start("service", [sys.executable, "-c", "raise SystemExit(3)"], settings=SETTINGS)
+        worker = pid_of(children, "worker")
+        with pytest.raises(JobFailedError, match="the service ended by itself with status 3"):
+            children.watch()
+    assert is_gone(worker)
+
+
+def test_a_worker_that_is_killed_is_followed_by_another_and_the_service_goes_on() -> None:
     with Children() as children:
         children.start("service", SLEEPER, settings=SETTINGS)
-        children.start("worker", [sys.executable, "-c", "raise SystemExit(3)"], settings=SETTINGS)
-        service = pid_of(children, "service")
-        with pytest.raises(JobFailedError, match="the worker ended by itself with status 3"):
-            children.watch()
-    assert is_gone(service)
+        children.start("worker", SLEEPER, settings=SETTINGS, revive=True)
+        service, first = pid_of(children, "service"), pid_of(children, "worker")
+        os.kill(first, signal.SIGKILL)
+        while pid_of(children, "worker") == first:
+            children._check()
+            time.sleep(0.01)
+        second = pid_of(children, "worker")
+        assert not is_gone(second)
+        assert pid_of(children, "service") == service
+        assert not is_gone(service)
+    assert [is_gone(pid) for pid in (service, first, second)] == [True] * 3
+
+
+def test_a_worker_that_cannot_live_is_tried_with_pauses_that_grow(capfd: pytest.CaptureFixture[str]) -> None:
+    with Children() as children:
+        children.start("worker", [sys.executable, "-c", "raise SystemExit(3)"], settings=SETTINGS, revive=True)
+        threading.Timer(6.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        children.watch()
+    said = [line for line in capfd.readouterr().err.splitlines() if "ended with status 3" in line]
+    assert 2 <= len(said) <= 4
+    assert "in 1 seconds" in said[0]
+    assert "in 2 seconds" in said[1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -3,6 +3,7 @@
 import pytest
 
 from registry.errors import InvalidInputError
+from registry.origins import NOWHERE, Origin, originating
 from registry.records import JobStatus, Progress
 from registry.work import NewModule, PredictResult, ScoreWork, TrainResult, VerifyWork
 from tests.builders import NOW, digest_of, later, train_work
@@ -44,6 +45,33 @@ class JobRecordsContract:
         with begin() as work:
             assert not work.jobs.any_open([one.id, two.id, 99])
             assert work.jobs.any_open([*range(100, 1200), other.id])
+
+    def test_a_job_remembers_which_request_asked_for_it(self, begin):
+        origin = Origin(request_id="one", traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        with originating(origin):
+            asked = submit(begin)
+            with begin() as work:
+                (other,) = work.jobs.submit_all([score_work()], owner="ada", at=NOW)
+        assert (asked.origin, other.origin, submit(begin).origin) == (origin, origin, NOWHERE)
+        with begin() as work:
+            assert [work.jobs.get(job.id).origin for job in (asked, other)] == [origin, origin]
+            assert work.jobs.find_open(other.work) == other
+
+    def test_open_jobs_are_counted_by_kind_and_status(self, begin):
+        with begin() as work:
+            assert (work.jobs.counts(), work.jobs.oldest_queued()) == ((), None)
+        for _ in range(3):
+            submit(begin)
+        end(begin, claim(begin), attempt=1)
+        claim(begin)
+        with begin() as work:
+            work.jobs.submit(score_work(), owner="ada", at=later(5))
+            assert set(work.jobs.counts()) == {
+                ("train", JobStatus.RUNNING, 1),
+                ("train", JobStatus.QUEUED, 1),
+                ("score", JobStatus.QUEUED, 1),
+            }
+            assert work.jobs.oldest_queued() == NOW
 
     def test_a_job_that_was_never_submitted_is_not_there(self, begin):
         with begin() as work:

@@ -226,6 +226,14 @@ class QueryRecordsContract:
             assert work.queries.get("query") == query()
             assert work.queries.get("other") is None
 
+    def test_running_questions_are_counted(self, begin):
+        with begin() as work:
+            assert work.queries.running_count() == 0
+            work.queries.add(query("one"), data=[])
+            work.queries.add(query("two"), data=[])
+            work.queries.replace(query("two", status=QueryStatus.DONE))
+            assert work.queries.running_count() == 1
+
     def test_a_question_says_which_data_it_is_about(self, begin):
         about = sorted([digest_of("data"), digest_of("more")])
         with begin() as work:
