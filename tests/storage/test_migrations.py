@@ -1,18 +1,21 @@
 """The migrated tables are the tables the records expect."""
 
 import multiprocessing
+from importlib import import_module
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
+from registry.access import Sight
+from registry.namespace_records import Namespace, Visibility
 from registry.work import VerifyWork
 from storage.engine import open_engine
 from storage.migrations import _config, newest_revision, revision_of, upgrade
 from storage.tables import Table
 from storage.unit_of_work import units_of_work
-from tests.builders import digest_of
+from tests.builders import NOW, digest_of, pipeline
 
 
 def test_the_migrated_tables_are_those_of_the_records(engine):
@@ -94,6 +97,24 @@ def test_what_was_published_before_there_were_verdicts_is_looked_at(database):
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM jobs")).scalar_one() == 0
     engine.dispose()
+
+
+def test_pipelines_that_were_there_get_the_namespaces_of_their_modules(engine):
+    before = import_module("storage.migrations.versions.tokens").down_revision
+    move(engine, command.downgrade, before)
+    made = pipeline("old", digests=(digest_of(1), digest_of(2)))
+    with engine.begin() as connection:
+        values = {"id": made.id, "name": made.name, "at": NOW.isoformat(" "), "record": made.model_dump_json()}
+        connection.execute(
+            text("INSERT INTO pipelines (id, name, created_at, record) VALUES (:id, :name, :at, :record)"), values
+        )
+    upgrade(engine)
+    hidden = Namespace(namespace="ada", visibility=Visibility.PRIVATE)
+    with units_of_work(engine)() as work:
+        work.namespaces.put(hidden, at=NOW)
+        assert work.pipelines.get("old") == made
+    with units_of_work(engine)(Sight(owner="eve")) as work:
+        assert work.pipelines.get("old") is None
 
 
 OLD_VERSION = {
