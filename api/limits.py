@@ -146,4 +146,6 @@ def _network(address: str | None) -> str:
         return address or "unknown"
     if parsed.version == 4:
         return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((int(parsed), IPV6_PREFIX), strict=False))

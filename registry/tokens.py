@@ -182,6 +182,10 @@ def _check_scope(scope: TokenScope, now: datetime) -> None:
         raise _wrong("/expires_at", f"expires_at {scope.expires_at} has no time zone; write it as 2030-01-31T12:00:00Z")
     if scope.expires_at is not None and scope.expires_at <= now:
         raise _wrong("/expires_at", f"expires_at {scope.expires_at} is over; name a moment to come, or null for none")
+    if scope.owner == STAFF:
+        raise _wrong(
+            "/owner", f"the name {STAFF!r} is the zoo's own, which owns jobs that nobody asked for; take another"
+        )
     if scope.role in (TokenRole.ADMIN, TokenRole.WORKER) and scope.namespaces is not None:
         raise _wrong("/namespaces", f"the role {scope.role} is not kept to namespaces; leave namespaces out")
 

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from api.actions import EVERY
 from api.app import create_app
 from api.problems import FRAMEWORK_CODES, OTHER_CODE
 from client.cli.app import COMMANDS
 from registry import errors
+from registry.access import ALLOWED, MEANINGS, Action, TokenRole
 from registry.rankings import RankingRow
 from registry.settings import Settings
 from storage.wiring import open_zoo
@@ -63,6 +65,14 @@ def test_every_field_of_a_ranking_is_documented() -> None:
 
 def test_every_command_is_documented() -> None:
     assert [command.name for command in COMMANDS if f"`zoo {command.name}" not in text("docs/guide.md")] == []
+
+
+def test_who_may_do_what_is_documented() -> None:
+    for action in Action:
+        routes = "".join(f", `{route}`" for route, each in EVERY.items() if each is action)[2:]
+        roles = ", ".join(role for role in TokenRole if action in ALLOWED[role])
+        assert f"| `{action}` | {routes} |" in text("docs/access.md")
+        assert f"| `{action}` | {MEANINGS[action]} | {roles} |" in text("docs/access.md")
 
 
 def test_links_between_documents_lead_somewhere() -> None:

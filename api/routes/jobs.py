@@ -14,6 +14,7 @@ from api.events import MEDIA_TYPE, Subject, follow
 from api.inputs import NAME, PAGE, Cursor, Limit, Services, TheIdentity, TheServices, TheZoo, any_word_but
 from api.openapi import refusals
 from api.request_keys import TheKey
+from api.uploads import in_thread
 from registry.access_rules import blobs_of
 from registry.errors import (
     BusyError,
@@ -188,6 +189,8 @@ async def claim_job(body: Claim, request: Request, services: TheServices, identi
     """Give a worker the oldest free job under a lease, as soon as there is one; at most 30 seconds later, none."""
     if body.query is None:
         services.zoo.access.require_worker(identity)
+    else:
+        await in_thread(partial(services.zoo.queries.waiting, body.query, owner=identity.owner))
     claim = partial(services.zoo.jobs.claim, body.kinds, worker=body.worker, query=body.query, owner=identity.owner)
     seconds = min(body.wait_seconds, LONGEST_CLAIM_SECONDS)
     job = await services.room.wait_for(claim, seconds=seconds, request=request)

@@ -70,6 +70,10 @@ def test_addresses_of_one_network_count_as_one() -> None:
         some.take(NOBODY, "2001:db8::3", None)
     some.take(NOBODY, "2001:db8:0:1::3", None)
     some.take(NOBODY, "10.0.0.1", None)
+    some.take(NOBODY, "::ffff:10.0.0.1", None)
+    with pytest.raises(RateLimitedError):
+        some.take(NOBODY, "10.0.0.1", None)
+    some.take(NOBODY, "::ffff:10.0.0.2", None)
     some.take(NOBODY, None, None)
     some.take(OPERATOR, "2001:db8::3", None)
 

@@ -8,11 +8,13 @@ import httpx
 import pytest
 
 from registry.access import TokenRole
+from registry.records import Job
 from tests.api.serving import Service, serving
 from tests.api.test_access import secret_of
 from tests.api.test_namespaces import TOKEN, person, publish, ranked
 from tests.api.worker import claim, do, working
 from tests.numpy_worker import linear_module, quadrant_module, quadrant_zip, verify_all
+from tests.registry.test_at_home import brought, statement_of
 
 DATA = quadrant_zip(seed=4)
 
@@ -197,3 +199,25 @@ def test_a_table_of_pairs_is_used_by_whoever_sent_it_only(people: People) -> Non
     assert (refused.status_code, refused.json()["detail"]) == (404, f"there is no blob {digest}")
     assert people.bob.put(f"/blobs/{digest}", content=table).status_code == 201
     assert people.bob.post("/jobs", json={"name": "bob/m", "recipe": recipe}).status_code != 404
+
+
+def test_a_reader_scores_at_home_with_bytes_it_sent_and_no_others(people: People) -> None:
+    zoo = people.service.zoo
+    statement = statement_of(zoo, DATA)
+    stated = people.ada.post("/datasets", json=statement.model_dump(mode="json"))
+    assert stated.status_code == 201
+    asked = people.ada.post("/transferability", json={"task": statement.digest}, headers={"Prefer": "wait=0"})
+    query = asked.json()["id"]
+    claiming = {"worker": "home", "kinds": ["score-here"], "query": query}
+    assert people.bob.post("/jobs/claim", json=claiming).status_code == 404
+    job = Job.model_validate_json(people.ada.post("/jobs/claim", json=claiming).content)
+    made = brought(zoo, job, DATA)
+    body = {"attempt": job.attempt, "result": made.model_dump(mode="json")}
+    for client in (people.bob, people.ada):
+        assert client.post(f"/jobs/{job.id}/finish", json=body).status_code == 404
+    for part in made.statistics:
+        people.ada.put(f"/blobs/{part.blob}", content=zoo.blobs.get(part.blob)).raise_for_status()
+    assert people.bob.post(f"/jobs/{job.id}/finish", json=body).status_code == 404
+    assert people.ada.put(f"/jobs/{job.id}/heartbeat", json={"attempt": job.attempt}).status_code == 200
+    assert people.ada.post(f"/jobs/{job.id}/finish", json=body).status_code == 200
+    assert people.ada.get(f"/queries/{query}").json()["status"] == "done"

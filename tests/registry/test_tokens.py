@@ -153,6 +153,7 @@ def test_the_last_use_is_noted_once_a_minute(tokens: TokenService, clock: Hands)
         ({"expires_at": datetime(2030, 1, 1)}, "/expires_at"),
         ({"role": "admin", "namespaces": ["ada"]}, "/namespaces"),
         ({"role": "worker", "namespaces": ["ada"]}, "/namespaces"),
+        ({"owner": "zoo"}, "/owner"),
     ],
 )
 def test_a_token_that_says_what_cannot_be_is_refused(

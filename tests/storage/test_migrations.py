@@ -1,6 +1,7 @@
 """The migrated tables are the tables the records expect."""
 
 import multiprocessing
+from importlib import import_module
 
 import pytest
 from alembic import command
@@ -8,8 +9,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
+from registry.access import Sight
 from registry.errors import BusyError, InvalidInputError, SettingsError
 from registry.names import ModuleName
+from registry.namespace_records import Namespace, Visibility
 from registry.records import ModuleSearch
 from registry.work import VerifyWork
 from storage.engine import open_engine
@@ -26,7 +29,7 @@ from storage.migrations import (
 )
 from storage.tables import Table
 from storage.unit_of_work import units_of_work
-from tests.builders import digest_of, published_module
+from tests.builders import NOW, digest_of, pipeline, published_module
 from tests.storage.kinds import SQLITE
 
 pytestmark = pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
@@ -211,6 +214,24 @@ def test_versions_that_were_there_before_are_marked_where_others_are_found(datab
         found = work.modules.search(ModuleSearch(), limit=9, cursor=None).items
     assert sorted(module.ref for module in found) == ["ada/cards@1", "ada/digits@2"]
     engine.dispose()
+
+
+def test_pipelines_that_were_there_get_the_namespaces_of_their_modules(engine):
+    before = import_module("storage.migrations.versions.tokens").down_revision
+    move(engine, command.downgrade, before)
+    made = pipeline("old", digests=(digest_of(1), digest_of(2)))
+    with engine.begin() as connection:
+        values = {"id": made.id, "name": made.name, "at": NOW.isoformat(" "), "record": made.model_dump_json()}
+        connection.execute(
+            text("INSERT INTO pipelines (id, name, created_at, record) VALUES (:id, :name, :at, :record)"), values
+        )
+    upgrade(engine)
+    hidden = Namespace(namespace="ada", visibility=Visibility.PRIVATE)
+    with units_of_work(engine)() as work:
+        work.namespaces.put(hidden, at=NOW)
+        assert work.pipelines.get("old") == made
+    with units_of_work(engine)(Sight(owner="eve")) as work:
+        assert work.pipelines.get("old") is None
 
 
 OLD_VERSION = {
