@@ -105,8 +105,12 @@ class OwnPostgres(Postgres):
 
     server: PostgresServer = field(kw_only=True)
 
+    def start(self) -> None:
+        """Start the server again, where its clients know it."""
+        self.server.ensure_postgres_running()
+
     def control(self, *words: str) -> None:
-        """Run pg_ctl, such as ``stop -m immediate`` or ``start``, and wait until it is done."""
+        """Run pg_ctl, such as ``stop -m immediate`` or ``reload``, and wait until it is done."""
         server = self.server
         folder = str(server.pgdata)
         pgexec("pg_ctl", ["-w", "-D", folder, "-l", str(server.log), *words], server.bin_path, user=server.system_user)

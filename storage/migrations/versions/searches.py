@@ -15,7 +15,6 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-SHOWN = sa.text("NOT superseded")
 INDEXES = {
     "by_age": ["published_at", "module_id"],
     "module": ["module_id"],
@@ -48,7 +47,13 @@ def upgrade() -> None:
     op.add_column("versions", sa.Column("superseded", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.execute(MARK)
     for name, columns in INDEXES.items():
-        op.create_index(f"ix_versions_shown_{name}", "versions", columns, postgresql_where=SHOWN, sqlite_where=SHOWN)
+        op.create_index(
+            f"ix_versions_shown_{name}",
+            "versions",
+            columns,
+            postgresql_where=sa.text("NOT superseded"),
+            sqlite_where=sa.text("superseded = 0"),
+        )
     op.create_index("ix_jobs_work", "jobs", ["work"], postgresql_using="hash")
     if _is_postgres():
         op.execute(MAKE_TRIGRAMS)
