@@ -9,7 +9,7 @@ from pydantic import Field
 
 from registry.frozen import Frozen
 
-PublicKind = Literal["publish", "yank", "unyank", "delete", "alias", "unalias", "refuse", "verify"]
+PublicKind = Literal["publish", "yank", "unyank", "delete", "alias", "unalias", "refuse", "verify", "namespace"]
 """What everybody may know of, and what may change an answer."""
 
 PrivateKind = Literal[
