@@ -55,8 +55,8 @@ class RequestKeyRecords(Protocol):
 class WebhookRecords(Protocol):
     """Who wants to be told of changes, how far each is, and what was sent."""
 
-    def add(self, webhook: SecretWebhook, *, owner: str) -> None:
-        """Record a webhook for an owner."""
+    def add(self, webhook: SecretWebhook) -> None:
+        """Record a webhook."""
 
     def get(self, webhook_id: str, *, owner: str | None) -> Webhook | None:
         """One webhook; an owner of None sees every one."""

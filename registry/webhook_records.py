@@ -27,6 +27,7 @@ class Webhook(NewWebhook):
     """
 
     id: str
+    owner: str
     created_at: datetime
     serial: int
     failures: int = 0

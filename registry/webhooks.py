@@ -48,12 +48,13 @@ class WebhookService:
         webhook = SecretWebhook(
             **dict(wanted),
             id=f"webhook-{secrets.token_hex(8)}",
+            owner=owner,
             created_at=at,
             serial=work.changes.serial(),
             next_at=at,
             secret=SECRET_PREFIX + secret,
         )
-        work.webhooks.add(webhook, owner=owner)
+        work.webhooks.add(webhook)
         note(work, "create_webhook", webhook.id, at=at, by=owner)
         return Made(webhook, created=True)
 

@@ -22,14 +22,14 @@ class SqlWebhookRecords:
         """Args: transaction: the one all records of a unit of work share."""
         self._transaction = transaction
 
-    def add(self, webhook: SecretWebhook, *, owner: str) -> None:
-        """Record a webhook for an owner."""
+    def add(self, webhook: SecretWebhook) -> None:
+        """Record a webhook."""
         values = {name: getattr(webhook, name) for name in STATE}
         record = webhook.model_dump_json(exclude={*STATE, "secret"})
         self._transaction.change(
             self._transaction.insert(WebhookRow).values(
                 id=webhook.id,
-                owner=owner,
+                owner=webhook.owner,
                 created_at=webhook.created_at,
                 secret=webhook.secret,
                 record=record,

@@ -172,4 +172,4 @@ def test_what_happened_before_there_was_an_audit_is_carried_over(engine: Engine)
 
 
 def test_kinds_are_public_only_where_they_tell_of_modules() -> None:
-    assert {"publish", "yank", "unyank", "delete", "alias", "unalias", "refuse", "verify"} == PUBLIC
+    assert {"publish", "yank", "unyank", "delete", "alias", "unalias", "refuse", "verify", "namespace"} == PUBLIC

@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -84,3 +86,17 @@ def test_what_is_kept_of_a_dataset_can_be_forgotten(begin: Begin) -> None:
     with begin() as work:
         work.request_keys.forget_about(DATASET.digest)
     assert make_task(begin, "second") != first
+
+
+def test_of_many_at_once_under_one_key_one_does_it_and_all_get_its_answer(begin: Begin) -> None:
+    start = threading.Barrier(8)
+
+    def make(number: int) -> str:
+        start.wait()
+        return make_task(begin, f"task-{number}")
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = set(pool.map(make, range(8)))
+    with begin() as work:
+        assert {made.id for made in work.tasks.of_dataset(DATASET.digest)} == answers
+    assert len(answers) == 1
