@@ -19,7 +19,7 @@ from api.door import HEAD
 from api.uploads import finally_in_thread, in_thread
 from registry.names import Digest
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 1024 * 1024
 OCTETS = "application/octet-stream"
 FOR_EVER = "public, max-age=31536000, immutable"
 REVALIDATED = "no-cache"

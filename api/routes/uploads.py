@@ -31,6 +31,7 @@ from registry.errors import (
     TooLargeError,
     TusVersionError,
     UploadLockedError,
+    UploadStalledError,
     WrongDigestError,
 )
 from registry.upload_records import Upload
@@ -137,6 +138,7 @@ def show_upload(upload: str, zoo: TheZoo) -> Response:
         GoneError,
         ConflictError,
         UploadLockedError,
+        UploadStalledError,
         TooLargeError,
         TusVersionError,
         WrongDigestError,
