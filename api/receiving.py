@@ -8,11 +8,10 @@ from asyncio import CancelledError
 from collections.abc import AsyncIterator
 
 from anyio import move_on_after
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from api.uploads import CHUNK_BYTES, begin_stream, finally_in_thread, gather, in_thread
-from registry.errors import Fault, InvalidInputError
+from registry.errors import Fault, InvalidInputError, UploadStalledError
 from registry.settings import Settings
 from registry.upload_receiver import Receiver
 from registry.upload_records import Upload
@@ -52,7 +51,7 @@ async def receive(request: Request, receiver: Receiver, settings: Settings) -> U
     Raises:
         TooLargeError: more comes than the upload is to have; what was recorded before that stays.
         ClientDisconnect: it broke off; what came is kept.
-        HTTPException: 408, nothing came for as long as a lease lasts; what came before is kept.
+        UploadStalledError: nothing came for as long as a lease lasts; what came before is kept.
         ZooError: what the receiver raises.
     """
     size_bytes = min(CHUNK_BYTES, settings.upload_piece_bytes)
@@ -63,8 +62,8 @@ async def receive(request: Request, receiver: Receiver, settings: Settings) -> U
     except (ClientDisconnect, CancelledError) as error:
         await finally_in_thread(receiver.keep)
         if isinstance(error, _IdleError):
-            raise HTTPException(
-                408, f"nothing came for {settings.upload_lease_seconds:g} s; go on where HEAD says"
+            raise UploadStalledError(
+                f"nothing came for {settings.upload_lease_seconds:g} s; what came before is kept, go on where HEAD says"
             ) from error
         raise
     except BaseException:

@@ -43,12 +43,14 @@ SIGNATURE = "x-amz-signature"
 class Timeouts:
     """How long to wait for what. A stall is a transfer in which no byte moves; `answer` is the service's thinking.
 
-    A transfer in which nothing moves for `quiet_seconds`, over all its tries, is given up.
+    A transfer in which nothing moves for `quiet_seconds`, over all its tries, is given up. An upload waits for
+    `restart_seconds` where the service was there and is not any more: nobody listens, which is no stall.
     """
 
     connect_seconds: float = 10.0
     stall_seconds: float = 25.0
     quiet_seconds: float = 55.0
+    restart_seconds: float = 180.0
     answer_seconds: float = 300.0
     retry_seconds: float = 0.2
     tries: int = 5

@@ -22,7 +22,7 @@ TUS = {"Tus-Resumable": "1.0.0"}
 OCTETS = "application/offset+octet-stream"
 
 PASSING = (httpx.TransportError, ServiceUnreachableError, BusyError, ConflictError)
-"""What may be over a moment later: nobody is there, the connection broke, or another request adds bytes now."""
+"""What may be over a moment later: nobody is there, it broke off or was too slow, or another request adds bytes now."""
 
 
 class _State(Frozen):
@@ -174,4 +174,6 @@ class _Patience:
         if self._whole or isinstance(error, UploadLockedError):
             return time.monotonic() - self._moved_at > self._timeouts.answer_seconds
         reason = error.__cause__ if isinstance(error.__cause__, httpx.TransportError) else error
+        if isinstance(reason, httpx.ConnectError):
+            return time.monotonic() - self._moved_at > self._timeouts.restart_seconds
         return self._timeouts.are_over(reason, moved_at=self._moved_at)

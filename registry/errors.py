@@ -164,6 +164,14 @@ class UploadLockedError(ConflictError):
     status = 423
 
 
+class UploadStalledError(ConflictError):
+    """No bytes came for too long; what came before is kept, so ask where the upload is and go on there."""
+
+    code = "upload_stalled"
+    title = "No bytes came for too long"
+    status = 408
+
+
 class GoneError(NotFoundError):
     """What the request names was there, and has expired."""
 

@@ -30,6 +30,7 @@ from registry.errors import (
     TooLargeError,
     TusVersionError,
     UploadLockedError,
+    UploadStalledError,
     WrongDigestError,
 )
 from registry.upload_records import Upload
@@ -138,6 +139,7 @@ def show_upload(upload: str, zoo: TheZoo, owner: TheOwner) -> Response:
         GoneError,
         ConflictError,
         UploadLockedError,
+        UploadStalledError,
         TooLargeError,
         TusVersionError,
         WrongDigestError,

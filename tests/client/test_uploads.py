@@ -19,7 +19,7 @@ from tests.api.serving import Service, serving
 DATA = os.urandom(RESUMABLE_BYTES + 12_345)
 DIGEST = digest_of_bytes(DATA)
 PATIENT = Timeouts(stall_seconds=5.0, quiet_seconds=20.0, retry_seconds=0.01)
-HASTY = Timeouts(stall_seconds=0.5, quiet_seconds=1.0, retry_seconds=0.01)
+HASTY = Timeouts(stall_seconds=0.5, quiet_seconds=1.0, restart_seconds=1.0, retry_seconds=0.01)
 
 
 @pytest.fixture(scope="module")
