@@ -1,5 +1,6 @@
 """Questions asked of the zoo and the answers it gives: one score, a ranking, the task map."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -165,6 +166,16 @@ class Place(Frozen):
 
 class RankingRow(ScoreFields, Place):
     """One line of a ranking."""
+
+
+def pooling_words(rows: Sequence[RankingRow]) -> str | None:
+    """How much of the scores is the modules' own, for people; None where all of it is."""
+    weights = [row.own_weight for row in rows]
+    if min(weights, default=1.0) == 1.0:
+        return None
+    low, high = (f"{100 * weight:.0f}" for weight in (min(weights), max(weights)))
+    share = f"{low} %" if low == high else f"{low} to {high} %"
+    return f"so few images say little: {share} of each score is the module's own, the rest its static score foretells"
 
 
 Decision = Literal["ranked", "tie", "none_better_than_chance"]

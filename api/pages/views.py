@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from api.pages.bars import Axis, Bar
 from api.pages.words import advice_words, architecture_words, decision_words, listed
 from registry.architectures.contracts import parameter_count
-from registry.rankings import QueryState, Ranking, RankingRow
+from registry.rankings import QueryState, Ranking, RankingRow, pooling_words
 from registry.records import (
     Dataset,
     Facet,
@@ -75,6 +75,7 @@ class RankingView:
     lines: tuple[RankedLine, ...]
     decision: str
     advice: str
+    pooling: str | None
     dataset: Dataset | None
 
 
@@ -132,6 +133,7 @@ def ranking_view(ranking: Ranking, dataset: Dataset | None, *, whole: bool) -> R
         lines=tuple(RankedLine(row, axis.bar(row)) for row in ranking.ranking),
         decision=decision_words(ranking) if whole else "",
         advice=advice_words(ranking) if whole else "",
+        pooling=pooling_words(ranking.ranking),
         dataset=dataset,
     )
 

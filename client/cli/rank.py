@@ -19,7 +19,7 @@ from client.zoo import Zoo
 from kernel_methods.kernels import RankBy
 from registry.errors import InvalidDatasetError
 from registry.noise import DEFAULT_DELTA, LARGEST_DELTA, Noise
-from registry.rankings import DEFAULT_SEED, POOLED, Ranking, RankingOptions, RankingQuestion, RankingRow
+from registry.rankings import DEFAULT_SEED, POOLED, Ranking, RankingOptions, RankingQuestion, RankingRow, pooling_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +159,9 @@ def write_ranking(ranking: Ranking) -> None:
     if ranking.rounds:
         line("in rounds: " + ", ".join(f"{told.modules} modules on {told.examples} images" for told in ranking.rounds))
     line(decision_text(ranking))
+    pooled = pooling_words(ranking.ranking)
+    if pooled is not None:
+        line(pooled)
     line(f"by {ranking.rank_by}, seed {ranking.seed}, {len(ranking.classes)} classes, data {ranking.data}")
     line(f"tell what a module reached: zoo outcome {ranking.query} MODULE ACCURACY")
 
