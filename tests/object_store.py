@@ -5,7 +5,6 @@ import hmac
 import os
 import re
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +22,9 @@ from obstore.store import S3Store
 
 BUCKET = "zoo"
 START_SECONDS = 60.0
+UNTIL_WE_GO = '"$@" </dev/null & cat; kill -9 $!; wait'
+"""Runs a program until our end of a pipe is closed, which it is even when the tests are killed."""
+
 PORT_NAMES = ("s3", "master", "volume", "filer", "admin")
 FIRST_PORT, PORTS = 20_000, 2_700
 GRPC_OFFSET = 10_000
@@ -95,16 +97,13 @@ def weed(arguments: list[str], store: ObjectStore, folder: Path) -> Iterator[sub
     command = [str(Path(sys.executable).with_name("weed")), f"-logdir={folder}", *arguments]
     environment = {**os.environ, **keys, "TMPDIR": str(folder)}
     with (folder / "weed.log").open("ab") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            ["sh", "-c", UNTIL_WE_GO, "sh", *command], env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log
+        )
     try:
         yield process
     finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=3)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.communicate()
         _remove_sockets(arguments)
 
 
