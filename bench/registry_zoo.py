@@ -40,10 +40,11 @@ VERSIONS = """
     FROM parts
 """
 WORDS = """
-    INSERT INTO version_words (version_id, kind, word)
-    {numbers} SELECT n, 'tag', 'tag-' || ((1 + (n - 1) / {each}) % {tags}) FROM numbers
-    UNION ALL SELECT n, 'class', 'class-' || ((1 + (n - 1) / {each}) % {classes}) FROM numbers
-    UNION ALL SELECT n, 'class', 'class-' || ((7 + (n - 1) / {each}) % {classes}) FROM numbers
+    INSERT INTO version_words (version_id, kind, word, superseded)
+    {numbers}, parts AS (SELECT n, 1 + (n - 1) / {each} AS module, n % {each} <> 0 AS superseded FROM numbers)
+    SELECT n, 'tag', 'tag-' || (module % {tags}), superseded FROM parts
+    UNION ALL SELECT n, 'class', 'class-' || (module % {classes}), superseded FROM parts
+    UNION ALL SELECT n, 'class', 'class-' || ((module + 7) % {classes}), superseded FROM parts
 """
 VERIFICATIONS = """
     INSERT INTO verifications (digest, state, record)

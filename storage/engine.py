@@ -16,7 +16,8 @@ from storage.translation import disk_translated, translated
 BUSY_SECONDS = 30.0
 POOL_SIZE = 10
 POOL_OVERFLOW = 40
-REMOTE = {
+REMOTE: dict[str, str | int | None] = {
+    "prepare_threshold": None,  # a plan made for no particular values reads half the list for a page in its middle
     "connect_timeout": 10,
     "application_name": "module-zoo",
     "keepalives_idle": 20,

@@ -68,16 +68,17 @@ class Table(DeclarativeBase):
 NAME = Text().with_variant(Text(collation="C"), "postgresql")
 """Text that lists are sorted by: by its letters' numbers on every database, whatever its language."""
 
-MAKE_TRIGRAMS = """
-    CREATE FUNCTION zoo_trigrams(whole text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-        SELECT coalesce(array_agg(DISTINCT three), '{}') FROM (
-            SELECT letter || lead(letter, 1) OVER places || lead(letter, 2) OVER places AS three
+MAKE_GRAMS = """
+    CREATE FUNCTION zoo_grams(whole text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+        SELECT coalesce(array_agg(DISTINCT gram), '{}') FROM (
+            SELECT letter || lead(letter, 1) OVER places AS two,
+                   letter || lead(letter, 1) OVER places || lead(letter, 2) OVER places AS three
             FROM unnest(string_to_array(whole, NULL)) WITH ORDINALITY AS letters (letter, place)
             WINDOW places AS (ORDER BY place)
-        ) AS threes WHERE three IS NOT NULL
+        ) AS parts, unnest(ARRAY[two, three]) AS grams (gram) WHERE gram IS NOT NULL
     $$
 """
-"""Every three letters that follow one another in a text, for PostgreSQL, which has none of this built in."""
+"""All two and three letters that follow one another in a text, which PostgreSQL can index but has no function for."""
 
 
 @event.listens_for(Table.metadata, "before_create")
@@ -85,7 +86,7 @@ def _make_functions(target: MetaData, connection: Connection, **options: object)
     """Make what the indexes below are made with."""
     del target, options
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(MAKE_TRIGRAMS)
+        connection.exec_driver_sql(MAKE_GRAMS)
 
 
 def shown_index(name: str, *columns: str) -> Index:
@@ -124,7 +125,9 @@ class VersionRow(Table):
         UniqueConstraint("module_id", "digest"),
         Index("ix_versions_by_age", "published_at", "module_id", "version", "role", "digest"),
         shown_index("by_age", "published_at", "module_id"),
+        shown_index("role", "role", "published_at", "module_id"),
         shown_index("module", "module_id"),
+        shown_index("id", "id", "published_at", "module_id", "version", "role", "takes", "gives"),
         shown_index("takes", "takes", "published_at", "module_id"),
         shown_index("gives", "gives", "published_at", "module_id"),
         shown_index("data", "data"),
@@ -146,9 +149,9 @@ class VersionRow(Table):
     superseded: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
-TRIGRAMS_INDEX = Index(
-    "ix_versions_shown_trigrams",
-    func.zoo_trigrams(VersionRow.search_text),
+GRAMS_INDEX = Index(
+    "ix_versions_shown_grams",
+    func.zoo_grams(VersionRow.search_text),
     postgresql_using="gin",
     postgresql_where=~VersionRow.superseded,
 ).ddl_if(dialect="postgresql")
@@ -166,14 +169,15 @@ class VerificationRow(Table):
 
 
 class WordRow(Table):
-    """A word that a version is found by: a tag, or a class of the task it was trained on."""
+    """A word that a version is found by: a tag, or a class of the task it was trained on; superseded as it is."""
 
     __tablename__ = "version_words"
-    __table_args__ = (Index(None, "kind", "word"),)
+    __table_args__ = (Index(None, "kind", "word"), shown_index("words", "kind", "word", "version_id"))
 
     version_id: Mapped[int] = mapped_column(ForeignKey("versions.id", ondelete="CASCADE"), primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)
     word: Mapped[str] = mapped_column(primary_key=True)
+    superseded: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class AliasRow(Table):

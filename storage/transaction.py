@@ -69,8 +69,8 @@ class Transaction:
         return postgresql.insert(table)
 
     @property
-    def has_trigrams(self) -> bool:
-        """Whether the database has `zoo_trigrams` and its index."""
+    def has_grams(self) -> bool:
+        """Whether the database has `zoo_grams` and its index."""
         return self._session.get_bind().dialect.name == "postgresql"
 
     def lock(self) -> None:

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import get_args
+from typing import TypeVarTuple, get_args
 
-from sqlalchemy import ColumnElement, Row, Select, func, select, union
+from sqlalchemy import ColumnElement, Row, Select, Text, UnaryExpression, cast, func, select, union
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute
 
 from registry.access import Sight
@@ -28,7 +30,9 @@ from storage.transaction import Transaction
 
 TAG, CLASS = "tag", "class"
 LONGEST_WORDS = 1000
-TRIGRAM = 3
+LONGEST_GRAM = 3
+HEAD = 1000
+"""So many modules are looked through for a text before its letters are looked up."""
 DTYPES = get_args(TensorType.model_fields["dtype"].annotation)
 _SHAPE = re.compile(r"[0-9]+(,[0-9]+)*")
 _TYPE = re.compile(r"([a-z0-9]*)\[([0-9,]+)\]")
@@ -36,6 +40,7 @@ _TYPE = re.compile(r"([a-z0-9]*)\[([0-9,]+)\]")
 SHOWN = (VersionRow.version == ModuleRow.newest, ~VersionRow.superseded)
 """Whether searches show a version: the first decides, the second follows from it and chooses the small indexes."""
 
+Columns = TypeVarTuple("Columns")
 Read = tuple[str, str | None, str]
 Found = tuple[str, str | None, str, str, str, datetime, int]
 FOUND_OUT = func.coalesce(VerificationRow.record, Verification().model_dump_json())
@@ -46,9 +51,28 @@ BY_NAME: tuple[tuple[Column, ...], tuple[type[Key], ...]] = (
     (str, str),
 )
 BY_TIME: tuple[tuple[Column, ...], tuple[type[Key], ...]] = (
-    (VersionRow.published_at, ModuleRow.id),
+    (VersionRow.published_at, VersionRow.module_id),
     (datetime, int),
 )
+
+
+@dataclass(frozen=True)
+class _Order:
+    """How a list is sorted."""
+
+    columns: Sequence[Column]
+    descending: bool
+
+    @property
+    def terms(self) -> list[UnaryExpression[str] | UnaryExpression[int] | UnaryExpression[datetime]]:
+        """What SQL sorts by."""
+        return [column.desc() if self.descending else column.asc() for column in self.columns]
+
+    def cut(self, versions: Select[*Columns], after: Sequence[Key] | None, *, limit: int) -> Select[*Columns]:
+        """The first rows after a place."""
+        if after is not None:
+            versions = versions.where(beyond(self.columns, after, descending=self.descending))
+        return versions.order_by(*self.terms).limit(limit)
 
 
 class ModuleFinder:
@@ -60,17 +84,34 @@ class ModuleFinder:
 
     def search(self, query: ModuleSearch, *, limit: int, cursor: str | None) -> Page[PublishedModule]:
         """One page. Raises InvalidInputError for a bad cursor, shape or text."""
-        descending = query.sort.startswith("-")
         by_name = query.sort.endswith("name")
         columns, kinds = BY_NAME if by_name else BY_TIME
-        wanted = _found().where(*self._conditions(query))
-        if cursor is not None:
-            keys = read_cursor(cursor, query.sort, kinds)
-            wanted = wanted.where(beyond(columns, keys, descending=descending))
-        wanted = wanted.order_by(*(column.desc() if descending else column for column in columns))
-        rows = self._transaction.rows(wanted.limit(limit + 1))
+        after = None if cursor is None else read_cursor(cursor, query.sort, kinds)
+        rows = self._page(query, columns, after=after, limit=limit + 1)
         more = _cursor_after(rows[limit - 1], query.sort, by_name=by_name) if len(rows) > limit else None
         return Page(items=tuple(_module(row[0], row[1], row[2]) for row in rows[:limit]), next_cursor=more)
+
+    def _page(
+        self, query: ModuleSearch, columns: Sequence[Column], *, after: Sequence[Key] | None, limit: int
+    ) -> Sequence[Row[*Found]]:
+        """The first rows after a place.
+
+        Where many modules hold a text, they are soon met in the order of the list; where few do, the index of letters
+        finds them. Which it is, shows at the head of the list.
+        """
+        order = _Order(columns, descending=query.sort.startswith("-"))
+        if query.q and self._transaction.has_grams and len(searchable(query.q)) > 1:
+            others = _versions(self._conditions(query.model_copy(update={"q": None})))
+            head = order.cut(others.add_columns(VersionRow.search_text), after, limit=HEAD).subquery()
+            held = select(head.c.id).where(_holds(head.c.search_text, query.q))
+            found = _versions([VersionRow.id.in_(held)])
+            rows = self._read(order.cut(found, None, limit=limit), order)
+            if len(rows) == limit:
+                return rows
+        return self._read(order.cut(_versions(self._conditions(query)), after, limit=limit), order)
+
+    def _read(self, versions: Select[int], order: "_Order") -> Sequence[Row[*Found]]:
+        return self._transaction.rows(_found(versions).order_by(*order.terms))
 
     def facets(self, query: ModuleSearch) -> dict[str, tuple[Facet, ...]]:
         """Counts by role, namespace, tag, takes and gives over everything that fits, most frequent first."""
@@ -100,8 +141,8 @@ class ModuleFinder:
     def _conditions(self, query: ModuleSearch) -> list[ColumnElement[bool]]:
         """What must hold of a version and its module, sight included. Raises InvalidInputError."""
         conditions = [in_sight(ModuleRow.namespace, self._sight), *_conditions(query)]
-        if self._transaction.has_trigrams and len(query.q or "") >= TRIGRAM:
-            conditions.append(_has_trigrams(query.q or ""))
+        if query.q and self._transaction.has_grams and len(searchable(query.q)) > 1:
+            conditions.append(_has_grams(searchable(query.q)))
         return conditions
 
     def _count(
@@ -115,7 +156,7 @@ class ModuleFinder:
         counted = select(WordRow.word, func.count()).select_from(WordRow)
         counted = counted.join(VersionRow, VersionRow.id == WordRow.version_id)
         counted = counted.join(ModuleRow, ModuleRow.id == VersionRow.module_id)
-        counted = counted.where(WordRow.kind == TAG, *conditions)
+        counted = counted.where(WordRow.kind == TAG, ~WordRow.superseded, *conditions)
         return self._facets(counted.group_by(WordRow.word).order_by(func.count().desc(), WordRow.word))
 
     def _facets(self, counted: Select[str, int]) -> tuple[Facet, ...]:
@@ -161,8 +202,14 @@ def _summary(row: Row[int, str, datetime, str | None, str]) -> VersionSummary:
     )
 
 
-def _found() -> Select[*Found]:
-    """What a search reads of each module: its newest version, and what pages are cut by."""
+def _versions(conditions: Sequence[ColumnElement[bool]]) -> Select[int]:
+    versions = select(VersionRow.id).join(ModuleRow, ModuleRow.id == VersionRow.module_id)
+    return versions.where(*conditions)
+
+
+def _found(versions: Select[int]) -> Select[*Found]:
+    """What a search reads of each version of a page, which is cut first, and what pages are cut by."""
+    page = versions.subquery()
     found = select(
         VersionRow.record,
         VersionRow.yanked,
@@ -172,7 +219,8 @@ def _found() -> Select[*Found]:
         VersionRow.published_at,
         ModuleRow.id,
     )
-    modules = found.select_from(VersionRow).join(ModuleRow, ModuleRow.id == VersionRow.module_id)
+    modules = found.select_from(page).join(VersionRow, VersionRow.id == page.c.id)
+    modules = modules.join(ModuleRow, ModuleRow.id == VersionRow.module_id)
     return modules.outerjoin(VerificationRow, VerificationRow.digest == VersionRow.digest)
 
 
@@ -218,7 +266,7 @@ def _is_trained_on(task: str) -> ColumnElement[bool]:
 
 
 def _with_word(kind: str, word: str) -> Select[int]:
-    return select(WordRow.version_id).where(WordRow.kind == kind, WordRow.word == word)
+    return select(WordRow.version_id).where(WordRow.kind == kind, WordRow.word == word, ~WordRow.superseded)
 
 
 def _has_word(kind: str, word: str) -> ColumnElement[bool]:
@@ -231,12 +279,18 @@ def _has_text(text: str) -> ColumnElement[bool]:
     if len(text) > LONGEST_WORDS:
         detail = f"q has {len(text)} characters; search for at most {LONGEST_WORDS}"
         raise InvalidInputError(detail, faults=[Fault("/q", detail)])
-    return VersionRow.search_text.contains(searchable(text), autoescape=True)
+    return _holds(VersionRow.search_text, text)
 
 
-def _has_trigrams(text: str) -> ColumnElement[bool]:
-    """Whether they hold every three letters of a text, in any order: what an index of PostgreSQL can tell."""
-    return func.zoo_trigrams(VersionRow.search_text).op("@>", is_comparison=True)(func.zoo_trigrams(searchable(text)))
+def _holds(column: ColumnElement[str] | InstrumentedAttribute[str], text: str) -> ColumnElement[bool]:
+    return column.contains(searchable(text), autoescape=True)
+
+
+def _has_grams(text: str) -> ColumnElement[bool]:
+    """Whether they hold every three letters of a text, or its two, in any order: what PostgreSQL has an index of."""
+    length = min(len(text), LONGEST_GRAM)
+    grams = sorted({text[start : start + length] for start in range(len(text) - length + 1)})
+    return func.zoo_grams(VersionRow.search_text).op("@>", is_comparison=True)(cast(grams, ARRAY(Text)))
 
 
 def _has_type(column: InstrumentedAttribute[str], text: str, field: str) -> ColumnElement[bool]:

@@ -5,6 +5,7 @@ from datetime import datetime
 from itertools import chain
 
 from sqlalchemy import Row, Select, case, delete, func, select, update
+from sqlalchemy.sql.selectable import TypedReturnsRows
 
 from registry.access import Sight
 from registry.errors import NotFoundError
@@ -265,11 +266,17 @@ class SqlModuleRecords:
         newest = shown.order_by(VersionRow.version.desc()).limit(1)
         found = update(ModuleRow).where(ModuleRow.id == module_id).values(newest=newest.scalar_subquery())
         (version,) = self._transaction.changed(found.returning(ModuleRow.newest))[0]
-        of_module = update(VersionRow).where(VersionRow.module_id == module_id)
+        of_module = update(VersionRow).where(VersionRow.module_id == module_id).returning(VersionRow.id)
         others = of_module.where(~VersionRow.superseded, VersionRow.version.is_distinct_from(version))
-        self._transaction.change(others.values(superseded=True))
+        self._supersede(others.values(superseded=True), superseded=True)
         again = of_module.where(VersionRow.superseded, VersionRow.version == version)
-        self._transaction.change(again.values(superseded=False))
+        self._supersede(again.values(superseded=False), superseded=False)
+
+    def _supersede(self, versions: TypedReturnsRows[int], *, superseded: bool) -> None:
+        """Mark versions by a change that gives their ids, and their words with them."""
+        for (version_id,) in self._transaction.changed(versions):
+            words = update(WordRow).where(WordRow.version_id == version_id)
+            self._transaction.change(words.values(superseded=superseded))
 
     def _add_words(self, version_id: int, module: PublishedModule) -> None:
         """Record what a version is found by, each word once."""

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from bench import halving, methods, objectives, sketch, speed, training, weak_labels
+from bench import halving, methods, objectives, registry_scale, sketch, speed, training, weak_labels
 from bench.activations import ActivationMeter
 from bench.cifar import ROOT
 
@@ -23,6 +23,16 @@ def test_a_bench_runs_at_its_smallest_size_and_ends_with_one_line_of_json(bench,
     told = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert told["bench"] == bench.__name__.removeprefix("bench.")
     assert told["figures"]
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_the_bench_of_a_large_registry_runs_at_its_smallest_size(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["bench", "--quick"])
+    registry_scale.main()
+    told = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert told["bench"] == "registry_scale"
+    assert told["figures"]["versions"] == 20_000
 
 
 def test_the_meter_counts_what_a_graph_keeps_until_it_lets_go():

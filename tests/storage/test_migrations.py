@@ -33,7 +33,7 @@ from tests.builders import NOW, digest_of, pipeline, published_module
 from tests.storage.kinds import SQLITE
 
 pytestmark = pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
-"""SQLite has no index of trigrams, and Alembic says that it cannot look for it there."""
+"""SQLite has no index of letters, and Alembic says that it cannot look for it there."""
 
 
 def test_the_migrated_tables_are_those_of_the_records(engine):

@@ -17,7 +17,9 @@ depends_on = None
 
 INDEXES = {
     "by_age": ["published_at", "module_id"],
+    "role": ["role", "published_at", "module_id"],
     "module": ["module_id"],
+    "id": ["id", "published_at", "module_id", "version", "role", "takes", "gives"],
     "takes": ["takes", "published_at", "module_id"],
     "gives": ["gives", "published_at", "module_id"],
     "data": ["data"],
@@ -28,49 +30,61 @@ MARK = """
         SELECT 1 FROM modules WHERE modules.id = versions.module_id AND modules.newest = versions.version
     )
 """
-MAKE_TRIGRAMS = """
-    CREATE FUNCTION zoo_trigrams(whole text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-        SELECT coalesce(array_agg(DISTINCT three), '{}') FROM (
-            SELECT letter || lead(letter, 1) OVER places || lead(letter, 2) OVER places AS three
+MARK_WORDS = """
+    UPDATE version_words SET superseded = true WHERE version_id IN (SELECT id FROM versions WHERE superseded)
+"""
+MAKE_GRAMS = """
+    CREATE FUNCTION zoo_grams(whole text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+        SELECT coalesce(array_agg(DISTINCT gram), '{}') FROM (
+            SELECT letter || lead(letter, 1) OVER places AS two,
+                   letter || lead(letter, 1) OVER places || lead(letter, 2) OVER places AS three
             FROM unnest(string_to_array(whole, NULL)) WITH ORDINALITY AS letters (letter, place)
             WINDOW places AS (ORDER BY place)
-        ) AS threes WHERE three IS NOT NULL
+        ) AS parts, unnest(ARRAY[two, three]) AS grams (gram) WHERE gram IS NOT NULL
     $$
 """
-INDEX_TRIGRAMS = """
-    CREATE INDEX ix_versions_shown_trigrams ON versions USING gin (zoo_trigrams(search_text)) WHERE NOT superseded
+INDEX_GRAMS = """
+    CREATE INDEX ix_versions_shown_grams ON versions USING gin (zoo_grams(search_text)) WHERE NOT superseded
 """
 
 
 def upgrade() -> None:
     """Mark the versions that searches do not show, and index the others; names sort the same on every database."""
-    op.add_column("versions", sa.Column("superseded", sa.Boolean(), nullable=False, server_default=sa.false()))
-    op.execute(MARK)
+    for table, mark in (("versions", MARK), ("version_words", MARK_WORDS)):
+        op.add_column(table, sa.Column("superseded", sa.Boolean(), nullable=False, server_default=sa.false()))
+        op.execute(mark)
     for name, columns in INDEXES.items():
-        op.create_index(
-            f"ix_versions_shown_{name}",
-            "versions",
-            columns,
-            postgresql_where=sa.text("NOT superseded"),
-            sqlite_where=sa.text("superseded = 0"),
-        )
+        _index_shown(name, "versions", columns)
+    _index_shown("words", "version_words", ["kind", "word", "version_id"])
     op.create_index("ix_jobs_work", "jobs", ["work"], postgresql_using="hash")
     if _is_postgres():
-        op.execute(MAKE_TRIGRAMS)
-        op.execute(INDEX_TRIGRAMS)
+        op.execute(MAKE_GRAMS)
+        op.execute(INDEX_GRAMS)
         _sort_names('COLLATE "C"')
 
 
 def downgrade() -> None:
     """Drop the column and what was built on it."""
     if _is_postgres():
-        op.execute("DROP INDEX ix_versions_shown_trigrams")
-        op.execute("DROP FUNCTION zoo_trigrams(text)")
+        op.execute("DROP INDEX ix_versions_shown_grams")
+        op.execute("DROP FUNCTION zoo_grams(text)")
         _sort_names('COLLATE "default"')
     op.drop_index("ix_jobs_work", "jobs")
     for name in INDEXES:
         op.drop_index(f"ix_versions_shown_{name}", "versions")
-    op.drop_column("versions", "superseded")
+    op.drop_index("ix_versions_shown_words", "version_words")
+    for table in ("version_words", "versions"):
+        op.drop_column(table, "superseded")
+
+
+def _index_shown(name: str, table: str, columns: list[str]) -> None:
+    op.create_index(
+        f"ix_versions_shown_{name}",
+        table,
+        columns,
+        postgresql_where=sa.text("NOT superseded"),
+        sqlite_where=sa.text("superseded = 0"),
+    )
 
 
 def _sort_names(collation: str) -> None:
