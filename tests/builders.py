@@ -77,11 +77,13 @@ def trained_on(data: object, *labels: str) -> dict[str, object]:
     }
 
 
-def pipeline(pipeline_id: str = "pipe", *, at: datetime = NOW, digests: tuple[Digest, ...] = ()) -> Pipeline:
+def pipeline(
+    pipeline_id: str = "pipe", *, at: datetime = NOW, digests: tuple[Digest, ...] = (), namespace: str = "ada"
+) -> Pipeline:
     """A pipeline of these modules."""
     roles = [Role.INPUT] + [Role.OUTPUT] * (len(digests) - 1)
     pinned = tuple(
-        PinnedModule(ref=f"ada/part@{index + 1}", digest=digest, role=role)
+        PinnedModule(ref=f"{namespace}/part@{index + 1}", digest=digest, role=role)
         for index, (digest, role) in enumerate(zip(digests, roles, strict=bool(digests)))
     )
     return Pipeline(id=pipeline_id, name="digits", modules=pinned, labels=("a", "b"), created_at=at)

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from registry.access import EVERYTHING, Sight
+from registry.audit import note
 from registry.manifest import Role
 from registry.names import ModuleName, Selector
 from registry.namespace_records import Namespace, Visibility
@@ -112,6 +113,8 @@ class NamespaceRecordsContract:
             work.namespaces.put(private("vault", "ada"), at=NOW)
             for module in (hidden, shown, above):
                 work.modules.add(module)
+            note(work, "publish", hidden.ref, at=NOW)
+            work.pipelines.add(pipeline("held", digests=(hidden.digest,), namespace="vault"))
             work.modules.move_alias(name, Alias(alias="best", version=1, digest=hidden.digest, revision=1), at=NOW)
             seen = _reads(work, name, hidden.digest)
         assert all(_reads_of(begin, sight, name, hidden.digest) == seen for sight in (ADA, EVERYTHING))
@@ -195,4 +198,12 @@ def _reads(work, name, digest):
         work.modules.alias(name, "best"),
         work.modules.aliases(name),
         work.modules.alias_history(name, "best"),
+        work.modules.search(ModuleSearch(q=name.namespace), limit=9, cursor=None).items,
+        work.modules.search(ModuleSearch(q=name.namespace), limit=1, cursor=None).items,
+        work.modules.facets(ModuleSearch(q=name.namespace))["namespace"],
+        work.modules.summaries(name, limit=9, cursor=None).items,
+        work.modules.descendants(digest, limit=9, cursor=None).items,
+        [change for change in work.changes.since(0, limit=9) if name.namespace in change.ref],
+        work.changes.since(0, limit=9, namespace=name.namespace),
+        work.pipelines.list(limit=9, cursor=None, holding=digest).items,
     ]
