@@ -193,7 +193,7 @@ def broken_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
 
 def test_what_nobody_expected_is_a_problem_without_its_reason(broken_app: FastAPI) -> None:
     with running(broken_app) as url:
-        answer = httpx.get(f"{url}/boom", trust_env=False)
+        answer = httpx.get(f"{url}/boom", trust_env=False, timeout=60.0)
     content = problem(answer, 500, "internal_error")
     assert "1234" not in answer.text
     assert str(content["request_id"]) in str(content["detail"])
