@@ -8,6 +8,7 @@ import httpx
 
 from client.blobs import Blobs
 from client.cache import Cache
+from client.changes import Changes
 from client.connection import Connection, Timeouts
 from client.datasets import Datasets
 from client.jobs import Jobs
@@ -56,6 +57,7 @@ class Zoo:
         self.pipelines = Pipelines(self._connection, self.jobs)
         self.queries = Queries(self._connection)
         self.outcomes = Outcomes(self._connection)
+        self.changes = Changes(self._connection)
 
     @property
     def url(self) -> str:

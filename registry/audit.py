@@ -13,9 +13,9 @@ REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
 """The id of the request that is being answered, set at the door."""
 
 
-def note(work: UnitOfWork, kind: Kind, ref: str, *, at: datetime, by: str = STAFF, detail: str = "") -> int:
-    """Write down a change within its transaction, last of all, for entries wait for each other; gives the serial."""
-    return work.changes.add(Deed(kind=kind, ref=ref, by=by, request=REQUEST.get(), detail=detail, at=at))
+def note(work: UnitOfWork, kind: Kind, ref: str, *, at: datetime, by: str = STAFF, detail: str = "") -> None:
+    """Write down a change within the transaction that makes it."""
+    work.changes.add(Deed(kind=kind, ref=ref, by=by, request=REQUEST.get(), detail=detail, at=at))
 
 
 class AuditService:

@@ -75,6 +75,10 @@ class SqlUnitOfWork:
         self.request_keys = SqlRequestKeyRecords(transaction)
         self.webhooks = SqlWebhookRecords(transaction)
 
+    def finish(self) -> None:
+        """Write what waits for the end: the audit, whose row of serials everybody wants."""
+        self._transaction.finish()
+
     def hold(self) -> None:
         """Wait until no other transaction holds, and hold until this one ends.
 
@@ -90,6 +94,8 @@ def units_of_work(engine: Engine) -> Begin:
     @contextmanager
     def begin() -> Iterator[UnitOfWork]:
         with translated(), Session(engine) as session, session.begin():
-            yield SqlUnitOfWork(session)
+            work = SqlUnitOfWork(session)
+            yield work
+            work.finish()
 
     return begin
