@@ -8,6 +8,7 @@ import httpx
 
 from client.blobs import Blobs
 from client.cache import Cache
+from client.changes import Changes
 from client.connection import Connection, Timeouts
 from client.datasets import Datasets
 from client.jobs import Jobs
@@ -60,6 +61,7 @@ class Zoo:
         self.queries = Queries(self._connection)
         self.outcomes = Outcomes(self._connection)
         self.tokens = Tokens(self._connection)
+        self.changes = Changes(self._connection)
 
     @property
     def url(self) -> str:

@@ -10,9 +10,9 @@ from registry.records import STAFF, Page
 ENTRIES_AT_ONCE = 1000
 
 
-def note(work: UnitOfWork, kind: Kind, ref: str, *, at: datetime, by: str = STAFF, detail: str = "") -> int:
-    """Write down a change within its transaction, last of all, for entries wait for each other; gives the serial."""
-    return work.changes.add(Deed(kind=kind, ref=ref, by=by, request=current_origin().request_id, detail=detail, at=at))
+def note(work: UnitOfWork, kind: Kind, ref: str, *, at: datetime, by: str = STAFF, detail: str = "") -> None:
+    """Write down a change within the transaction that makes it."""
+    work.changes.add(Deed(kind=kind, ref=ref, by=by, request=current_origin().request_id, detail=detail, at=at))
 
 
 class AuditService:

@@ -17,8 +17,8 @@ class ChangeRecords(Protocol):
     All have one row of serials, given in the order of commits: whoever has read up to one has missed none before it.
     """
 
-    def add(self, deed: Deed) -> int:
-        """Append; gives the new serial. Until the transaction ends, whoever else appends waits."""
+    def add(self, deed: Deed) -> None:
+        """Append, with the commit of the transaction: until then it has no serial and is not found."""
 
     def serial(self) -> int:
         """The newest serial of a public change, 0 for an empty zoo."""

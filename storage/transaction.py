@@ -1,6 +1,6 @@
 """One transaction: reads that never wait, and writes that take the lock they need."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar, TypeVarTuple
 
@@ -32,6 +32,7 @@ class Transaction:
         """Args: session: a session that has begun, and that somebody else commits."""
         self._session = session
         self._holds_lock = False
+        self._last: list[Callable[[], None]] = []
 
     def rows(self, statement: TypedReturnsRows[*Columns]) -> Sequence[Row[*Columns]]:
         """All rows of a query."""
@@ -80,6 +81,15 @@ class Transaction:
         with translated():
             hold_write_lock(self._session.connection())
         self._holds_lock = True
+
+    def do_last(self, write: Callable[[], None]) -> None:
+        """Have something written when all else is: what takes a lock that everybody wants, and so briefly."""
+        self._last.append(write)
+
+    def finish(self) -> None:
+        """Write what was to be last, in the order in which it was asked for; the commit follows."""
+        while self._last:
+            self._last.pop(0)()
 
     def hold(self) -> None:
         """Wait until no other transaction holds, and hold until this one ends; holding twice is holding once."""

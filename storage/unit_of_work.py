@@ -98,6 +98,10 @@ class SqlUnitOfWork:
         """The same transaction, whose reads find everything."""
         return SqlUnitOfWork(self._transaction)
 
+    def finish(self) -> None:
+        """Write what waits for the end: the audit, whose row of serials everybody wants."""
+        self._transaction.finish()
+
     def hold(self) -> None:
         """Wait until no other transaction holds, and hold until this one ends.
 
@@ -120,6 +124,8 @@ def units_of_work(engine: Engine) -> Begin:
     @contextmanager
     def begin(sight: Sight = EVERYTHING) -> Iterator[UnitOfWork]:
         with translated(), Session(engine) as session, session.begin():
-            yield SqlUnitOfWork(Transaction(session), sight)
+            work = SqlUnitOfWork(Transaction(session), sight)
+            yield work
+            work.finish()
 
     return begin

@@ -1,6 +1,7 @@
 """The audit and the zoo's own history in SQL: one table to which rows are only added."""
 
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import ColumnElement, func, select
 
@@ -20,15 +21,19 @@ class SqlChangeRecords:
     """The audit, and the part of it that is public.
 
     Serials are given in the order of the commits, so a reader never sees a gap close: whoever is given one holds the
-    counter's row until the transaction ends, and so knows the entry before.
+    counter's row until the transaction ends, and so knows the entry before. That row is the last lock of a transaction,
+    so nobody who has it waits for another lock.
     """
 
     def __init__(self, transaction: Transaction, sight: Sight = EVERYTHING) -> None:
         """Args: transaction: the one all records of a unit of work share; sight: which changes the feed may tell."""
         self._transaction, self._sight = transaction, sight
 
-    def add(self, deed: Deed) -> int:
-        """Append; gives the new serial."""
+    def add(self, deed: Deed) -> None:
+        """Append, when all else of the transaction is written."""
+        self._transaction.do_last(partial(self._append, deed))
+
+    def _append(self, deed: Deed) -> None:
         serial = self._next_serial()
         insert = self._transaction.insert(AuditRow).values(
             serial=serial,
@@ -43,7 +48,6 @@ class SqlChangeRecords:
             hash=chained(self._hash_before(serial), serial, deed),
         )
         self._transaction.change(insert)
-        return serial
 
     def serial(self) -> int:
         """The newest serial of a public change, 0 for an empty zoo."""

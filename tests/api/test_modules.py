@@ -130,7 +130,7 @@ def test_a_version_is_deleted_unless_others_refer_to_it(http: httpx.Client) -> N
     assert (refused.status_code, refused.json()["code"]) == (409, "referenced")
     assert [fault["pointer"] for fault in refused.json()["errors"]] == ["/modules/ada/above@1"]
     lineage = http.get("/modules/ada/above/versions/1/lineage").json()
-    assert lineage == {"below": ["ada/below@1"], "above": [], "pipelines": []}
+    assert lineage == {"below": ["ada/below@1"], "above": [], "pipelines": [], "next_cursor": None}
     assert http.delete("/modules/ada/above/versions/1").status_code == 204
     assert http.delete("/modules/ada/below/versions/1").status_code == 204
     assert http.get("/modules/ada/below/versions/1").status_code == 404

@@ -1,6 +1,9 @@
 """The audit on both databases: nobody alters or removes an entry, and where somebody did, it shows."""
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from alembic import command
@@ -10,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from registry.audit import AuditService, note
 from registry.audit_records import PUBLIC, AuditSearch
 from registry.changes import ChangeService
+from registry.names import ModuleName
 from registry.origins import Origin, originating
 from registry.ports import Begin
 from registry.records import STAFF
@@ -104,6 +108,7 @@ def test_the_public_part_has_no_private_entry(begin: Begin, audit: AuditService)
     assert [(change.serial, change.kind) for change in feed.items] == [(1, "publish"), (3, "yank")]
     with begin() as work:
         note(work, "submit", "job 1", at=later(3), by="bob")
+    with begin() as work:
         assert work.changes.serial() == 3, "what is private changes no answer"
         assert work.changes.last_given() == 4
     assert ChangeService(begin).news(3) is None
@@ -148,6 +153,30 @@ def test_many_who_write_at_once_make_one_chain(begin: Begin) -> None:
         list(pool.map(write, range(8)))
     check = AuditService(begin).verify()
     assert (check.whole, check.entries) == (True, 160)
+
+
+def test_whoever_waits_for_a_serial_holds_up_nobody_who_has_one(begin: Begin) -> None:
+    """One notes and then wants a module, the other has the module and then notes: each would wait for the other."""
+    start, name = threading.Barrier(2), ModuleName("ada", "digits")
+
+    def write(number: int) -> None:
+        start.wait()
+        for _ in range(10):
+            with begin() as work:
+                steps = [partial(note, work, "yank", str(name), at=NOW), partial(work.modules.next_version, name)]
+                for step in steps if number else reversed(steps):
+                    step()
+                    break_between_statements()
+
+    with begin() as work:
+        work.modules.next_version(name)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, range(2)))
+    assert AuditService(begin).verify().entries == 20
+
+
+def break_between_statements() -> None:
+    time.sleep(0.002)
 
 
 def test_what_happened_before_there_was_an_audit_is_carried_over(engine: Engine) -> None:

@@ -295,8 +295,11 @@ class ChangeRecordsContract:
 
     def test_serials_only_grow_and_changes_come_oldest_first(self, begin):
         with begin() as work:
-            serials = [work.changes.add(deed("publish", f"ada/digits@{n}", at=later(n))) for n in (1, 2, 3)]
+            for n in (1, 2, 3):
+                work.changes.add(deed("publish", f"ada/digits@{n}", at=later(n)))
+            assert work.changes.serial() == 0, "it is found once it is committed"
         with begin() as work:
+            serials = [change.serial for change in work.changes.since(0, limit=9)]
             assert work.changes.serial() == serials[-1]
             later_ones = work.changes.since(serials[0], limit=9)
             assert [change.serial for change in later_ones] == serials[1:]
@@ -311,6 +314,6 @@ class ChangeRecordsContract:
             assert work.changes.serial() == 0
 
 
-def undo(serial: int) -> None:
+def undo(change: None) -> None:
     """Undo a unit of work."""
-    raise RuntimeError(f"change {serial} is undone")
+    raise RuntimeError(f"change {change} is undone")
