@@ -94,7 +94,7 @@ class Uploads:
                 patience.note(state)
                 if state.digest is not None:
                     return
-                self._send_rest(state, content, digest, on_bytes)
+                self._send_rest(state, content, digest, patience.watching(on_bytes))
             except PASSING as error:
                 patience.wait(error)
 
@@ -144,13 +144,24 @@ class _Patience:
 
     def __init__(self, connection: Connection) -> None:
         self._connection, self._timeouts = connection, connection.timeouts
-        self._offset, self._moved_at, self._failures, self._whole = -1, time.monotonic(), 0, False
+        self._offset, self._farthest, self._failures, self._whole = -1, -1, 0, False
+        self._moved_at = time.monotonic()
 
     def note(self, state: _State) -> None:
         """Take in how far the upload is."""
         if state.offset > self._offset:
             self._offset, self._moved_at, self._failures = state.offset, time.monotonic(), 0
         self._whole = state.whole
+
+    def watching(self, on_bytes: OnBytes) -> OnBytes:
+        """The same watcher; bytes that go farther than any before are a sign of life."""
+
+        def watch(done: int, total: int | None) -> None:
+            if done > self._farthest:
+                self._farthest, self._moved_at = done, time.monotonic()
+            on_bytes(done, total)
+
+        return watch
 
     def wait(self, error: Exception) -> None:
         """Pause before the next try.

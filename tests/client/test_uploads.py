@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -64,21 +65,22 @@ class Way(httpx.BaseTransport):
         self._real.close()
 
 
-def broken_after(count: int) -> Callable[[httpx.Request], None]:
-    """Break a request's body after so many bytes."""
+def broken_after(count: int, *, chunk_seconds: float = 0.0) -> Callable[[httpx.Request], None]:
+    """Break a request's body after so many bytes, that come slowly."""
 
     def shorten(request: httpx.Request) -> None:
-        request.stream = BreakingStream(request.stream, count)
+        request.stream = BreakingStream(request.stream, count, chunk_seconds)
 
     return shorten
 
 
 class BreakingStream(httpx.SyncByteStream):
-    def __init__(self, stream: object, count: int) -> None:
-        self.stream, self.count = stream, count
+    def __init__(self, stream: object, count: int, chunk_seconds: float) -> None:
+        self.stream, self.count, self.chunk_seconds = stream, count, chunk_seconds
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self.stream:  # type: ignore[attr-defined]
+            time.sleep(self.chunk_seconds)
             yield chunk[: self.count]
             self.count -= len(chunk)
             if self.count <= 0:
@@ -100,6 +102,15 @@ def test_a_large_file_goes_on_where_it_broke_off(service: Service, file: Path, t
     assert offsets[-1] >= 8_000_000
     assert told[-1] == (len(DATA), len(DATA))
     assert service.zoo.blobs.get(DIGEST) == DATA
+
+
+def test_an_upload_that_took_longer_than_one_waits_for_nothing_still_goes_on(
+    service: Service, file: Path, tmp_path: Path
+) -> None:
+    hasty = Timeouts(stall_seconds=5.0, quiet_seconds=6.0, retry_seconds=0.01)
+    way = Way(broken_after(14_000_000, chunk_seconds=0.6))
+    with zoo_at(service, tmp_path, way, hasty) as zoo:
+        assert zoo.blobs.put(file) == DIGEST
 
 
 def test_another_process_goes_on(service: Service, file: Path, tmp_path: Path) -> None:

@@ -252,10 +252,16 @@ def test_metadata_may_have_names_without_values() -> None:
     assert parse_metadata("private, name Zm9v") == {"private": "", "name": "foo"}
 
 
-def test_a_piece_that_was_damaged_meanwhile_ends_the_upload(uploads: UploadService, zoo: Zoo) -> None:
-    upload = sent(uploads, begun(uploads), DATA[:1500])
+@pytest.mark.parametrize(
+    ("metadata", "error", "why"),
+    [("", CorruptBlobError, "from 0 on were damaged"), (said(digest=digest(DATA)), WrongDigestError, digest(DATA))],
+)
+def test_a_piece_that_was_damaged_meanwhile_ends_the_upload(
+    uploads: UploadService, zoo: Zoo, metadata: str, error: type[Exception], why: str
+) -> None:
+    upload = sent(uploads, begun(uploads, metadata=metadata), DATA[:1500])
     blob_path(zoo.settings.home / "blobs", digest(DATA[:1000])).write_bytes(b"?" * 1000)
-    with pytest.raises(CorruptBlobError, match="from 0 on were damaged"):
+    with pytest.raises(error, match=why):
         sent(uploads, upload, DATA[1500:], offset=1500)
     assert stored(zoo) == set()
 
