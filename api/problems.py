@@ -83,13 +83,23 @@ def framework_problem(status: int, detail: str) -> Problem:
 
 def respond(problem: Problem, request_id: str, *, headers: Mapping[str, str] | None = None) -> Response:
     """A problem as the answer to a request, with the headers its status asks for."""
-    told = problem.model_copy(update={"request_id": request_id})
+    faults = tuple(
+        fault.model_copy(update={"pointer": _writable(fault.pointer), "detail": _writable(fault.detail)})
+        for fault in problem.errors
+    )
+    said = {"detail": _writable(problem.detail), "errors": faults, "request_id": request_id}
+    told = problem.model_copy(update=said)
     sent = {"Cache-Control": "no-store", **(headers or {})}
     if problem.status == UnauthenticatedError.status:
         sent["WWW-Authenticate"] = CHALLENGE
     if problem.status in (429, BusyError.status):
         sent["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return Response(told.model_dump_json(), status_code=problem.status, headers=sent, media_type=MEDIA_TYPE)
+
+
+def _writable(text: str) -> str:
+    """A text that quotes what was sent, with half characters, which UTF-8 cannot write, as their numbers."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def request_id_of(request: Request) -> str:
