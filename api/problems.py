@@ -92,7 +92,12 @@ def framework_problem(status: int, detail: str) -> Problem:
 
 def respond(problem: Problem, request_id: str, *, headers: Mapping[str, str] | None = None) -> Response:
     """A problem as the answer to a request, with the headers its status asks for."""
-    told = problem.model_copy(update={"request_id": request_id})
+    faults = tuple(
+        fault.model_copy(update={"pointer": _writable(fault.pointer), "detail": _writable(fault.detail)})
+        for fault in problem.errors
+    )
+    said = {"detail": _writable(problem.detail), "errors": faults, "request_id": request_id}
+    told = problem.model_copy(update=said)
     sent = {"Cache-Control": "no-store", **(headers or {})}
     if problem.status == UnauthenticatedError.status:
         sent["WWW-Authenticate"] = challenge(problem.code)
@@ -114,6 +119,11 @@ def respond_to(error: ZooError, request_id: str) -> Response:
 def challenge(code: str) -> str:
     """What a refusal for want of a token asks for (RFC 6750), and whether it is because of the one that came."""
     return f'{CHALLENGE}, error="invalid_token"' if code == InvalidTokenError.code else CHALLENGE
+
+
+def _writable(text: str) -> str:
+    """A text that quotes what was sent, with half characters, which UTF-8 cannot write, as their numbers."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def request_id_of(request: Request) -> str:

@@ -4,6 +4,7 @@ What an upload is, is told by its bytes. Reading it once, and decoding every ima
 be used is refused with each fault named, or left out where the uploader asked for that.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -166,6 +167,14 @@ def _check_classes(counts: Mapping[str, int]) -> None:
         raise InvalidDatasetError(
             f"a dataset needs images of at least two classes, found {len(counts)}: {found}; in a zip, {LAYOUT}"
         )
+    looks: dict[str, str] = {}
+    for name in counts:
+        other = looks.setdefault(unicodedata.normalize("NFC", name), name)
+        if other != name:
+            raise InvalidDatasetError(
+                f"two classes are called {name!r}, which Unicode can write in two ways ({other!a}, {name!a}); "
+                "give them one name, or two that can be told apart"
+            )
 
 
 def in_natural_order(names: Collection[str]) -> tuple[str, ...]:

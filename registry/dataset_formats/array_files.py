@@ -69,7 +69,7 @@ def _npy_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> St
     wanted_bytes = prod(shape) * dtype.itemsize
     if info.file_size - stream.tell() != wanted_bytes or min(shape, default=1) < 0:
         raise InvalidDatasetError(
-            f"array {name[:200]!r} of {dtype} {shape} takes {wanted_bytes:,} bytes, "
+            f"array {name[:200]!r} of {str(dtype)[:100]} {str(shape)[:200]} takes {wanted_bytes:,} bytes, "
             f"but {info.file_size - stream.tell():,} are there"
         )
     return StoredArray(name, dtype, shape, functools.partial(_read_stream, stream, name))

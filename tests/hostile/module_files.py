@@ -88,6 +88,7 @@ HEADERS = (
     no_module("header-not-json", "JSON", lambda: raw_file(b"{'a'}")),
     no_module("header-not-utf8", "utf-8", lambda: raw_file(b'{"\xff": 1}')),
     no_module("header-with-a-key-twice", "twice", lambda: raw_file(b'{"a": 1, "a": 2}')),
+    no_module("header-with-a-key-twice-by-escapes", "twice", lambda: raw_file(b'{"a": 1, "\\u0061": 2}')),
     no_module("header-with-nan", "NaN", lambda: raw_file(b'{"a": NaN}')),
     no_module("header-with-infinity", "-Infinity", lambda: raw_file(b'{"a": -Infinity}')),
     no_module("header-nested-deeply", "nested", lambda: raw_file(b'{"a":' * 200_000)),

@@ -1,15 +1,21 @@
 import io
+import json
+import subprocess
+import sys
 import tracemalloc
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from registry.dataset_file import summarise
 from registry.errors import InvalidArchitectureError, InvalidDatasetError, InvalidModuleFileError, TooLargeError
 from registry.module_file import check_module_file
 from tests.hostile.dataset_files import DATASET_FILES
+from tests.hostile.forged_files import FORGED_FILES, zip64_of_entries
 from tests.hostile.module_files import GOOD, MODULE_FILES
 from tests.registry.dataset_samples import (
     LIMITS,
@@ -23,6 +29,7 @@ from tests.registry.dataset_samples import (
     zip_bytes,
 )
 
+ROOT = Path(__file__).parents[2]
 MEMORY_LIMIT_BYTES = 80 * MEBIBYTE
 
 
@@ -56,7 +63,7 @@ def test_a_hostile_module_file_is_refused_in_little_memory(hostile, peak_bytes):
     assert peak_bytes() - before < MEMORY_LIMIT_BYTES
 
 
-@pytest.mark.parametrize("hostile", by_name(DATASET_FILES))
+@pytest.mark.parametrize("hostile", by_name((*DATASET_FILES, *FORGED_FILES)))
 def test_a_hostile_dataset_is_refused_in_little_memory(hostile, peak_bytes):
     data = hostile.make()
     tracemalloc.reset_peak()
@@ -67,6 +74,30 @@ def test_a_hostile_dataset_is_refused_in_little_memory(hostile, peak_bytes):
     assert hostile.says in caught.value.detail
     assert len(caught.value.detail) < 2_000
     assert peak_bytes() - before < MEMORY_LIMIT_BYTES
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="bounds of memory are those of Linux")
+def test_every_hostile_file_is_refused_by_a_process_that_has_little_memory_and_time():
+    command = [sys.executable, "-m", "tests.hostile.bounded"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    first, *told = (json.loads(line) for line in done.stdout.splitlines())
+    assert first["ended"] == "out of memory"
+    assert len(told) == len(MODULE_FILES) + len(DATASET_FILES) + len(FORGED_FILES) >= 180
+    assert [each for each in told if each["ended"] != "refused"] == [], done.stderr
+
+
+def moving_picture(name: str, frames: int) -> bytes:
+    """A picture of many frames, only the first of which counts."""
+    out = io.BytesIO()
+    first, *rest = (Image.fromarray(pixels(8, 8, 3, seed=number)) for number in range(frames))
+    first.save(out, name, save_all=True, append_images=rest)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("name", ["GIF", "PNG", "WEBP"])
+def test_of_a_moving_picture_only_the_first_frame_costs_anything(name):
+    files = {f"{label}/0.{name.lower()}": moving_picture(name, 300) for label in ("a", "b")}
+    assert summarise(io.BytesIO(zip_bytes(files)), limits=LIMITS).examples == 2
 
 
 def test_the_good_file_that_the_hostile_ones_come_from_is_taken():
@@ -82,6 +113,12 @@ def test_one_large_value_that_stands_for_many_rows_is_not_multiplied_in_memory()
         summarise(io.BytesIO(data), limits=LIMITS)
     assert pa.default_memory_pool().max_memory() - before < 128 * MEBIBYTE
     assert len(caught.value.faults) == 21
+
+
+@pytest.mark.parametrize("count", [10**12, 2**64 - 1])
+def test_a_lie_about_the_number_of_entries_changes_nothing(count):
+    truth, lie = zip_bytes(folders()), zip64_of_entries(count)
+    assert summarise(io.BytesIO(lie), limits=LIMITS).counts == summarise(io.BytesIO(truth), limits=LIMITS).counts
 
 
 UPLOADS = {
