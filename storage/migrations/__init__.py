@@ -17,16 +17,16 @@ LOCK_NUMBER = 7_211_406_018
 
 def upgrade(engine: Engine) -> None:
     """Bring a database to the newest revision; several processes may start at once."""
-    config = _config()
+    config = alembic_config()
     with translated(), engine.begin() as connection:
-        _hold_lock(connection)
+        hold_lock(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
 def newest_revision() -> str | None:
     """The revision that the tables of this program have."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
+    return ScriptDirectory.from_config(alembic_config()).get_current_head()
 
 
 def revision_of(engine: Engine) -> str | None:
@@ -35,7 +35,7 @@ def revision_of(engine: Engine) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
-def _config() -> Config:
+def alembic_config() -> Config:
     """Alembic's settings, without a file."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
@@ -43,7 +43,7 @@ def _config() -> Config:
     return config
 
 
-def _hold_lock(connection: Connection) -> None:
+def hold_lock(connection: Connection) -> None:
     """Keep other processes from upgrading until the transaction ends."""
     hold_write_lock(connection)
     hold_advisory_lock(connection, LOCK_NUMBER)

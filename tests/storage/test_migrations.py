@@ -9,7 +9,7 @@ from sqlalchemy import inspect, text
 
 from registry.work import VerifyWork
 from storage.engine import open_engine
-from storage.migrations import _config, newest_revision, revision_of, upgrade
+from storage.migrations import alembic_config, newest_revision, revision_of, upgrade
 from storage.tables import Table
 from storage.unit_of_work import units_of_work
 from tests.builders import digest_of
@@ -105,7 +105,7 @@ OLD_VERSION = {
 
 def move(engine, how, revision):
     """Bring a database to a revision."""
-    config = _config()
+    config = alembic_config()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         how(config, revision)
