@@ -27,9 +27,9 @@ from sqlalchemy import event
 from registry.errors import InvalidManifestError, NotFoundError, PreconditionFailedError, ReferencedError
 from registry.modules import AliasCondition
 from registry.names import ModuleName
-from registry.records import ModuleSearch
 from registry.settings import Settings
 from registry.zoo import Zoo
+from storage.care.blob_checks import is_there
 from storage.care.doctor import Doctor
 from storage.engine import open_engine
 from storage.folder_blobs import FolderBlobs
@@ -39,6 +39,7 @@ from storage.unit_of_work import units_of_work
 from tests.builders import NOW
 from tests.numpy_worker import hidden_module, linear_module, output_module, quadrant_module, quadrant_zip
 from tests.registry.history_model import GRACE_SECONDS, Model
+from tests.registry.history_shown import shown
 from tests.storage.contracts.blobs import blob_digest
 
 CI_STEPS, SLOW_STEPS = 1000, 100_000
@@ -164,7 +165,7 @@ class History(RuleBasedStateMachine):
                 return published.module.version
 
         def expected():
-            if not refused and self.is_there(digest):
+            if not refused and is_there(self.blobs, digest):
                 self.model.publish(name, digest, below)
 
         version = self.act(moment, do, expected)
@@ -352,51 +353,9 @@ class History(RuleBasedStateMachine):
         young = stored is not None and self.now - stored <= timedelta(seconds=GRACE_SECONDS)
         return young or digest in self.model.referred()
 
-    def is_there(self, digest):
-        """Whether bytes are there."""
-        try:
-            self.blobs.info(digest)
-        except NotFoundError:
-            return False
-        return True
-
     def shown(self):
         """What the zoo shows, in the form of the model."""
-        modules = {}
-        for name in ("ada/a", "ada/b", "bob/c"):
-            with suppress(NotFoundError):
-                modules[name] = self.module_shown(ModuleName.parse(name))
-        pipelines = {
-            " ".join(part.digest for part in each.modules): tuple((part.ref, part.digest) for part in each.modules)
-            for each in self.zoo.pipelines.list(limit=200, cursor=None).items
-        }
-        owners = {digest: {owner for owner in ("ada", "bob") if self.holds(owner, digest)} for digest in DATA}
-        return modules, pipelines, {digest: held for digest, held in owners.items() if held}
-
-    def module_shown(self, name):
-        """One module with its versions, what searches find of it, and the history of its aliases."""
-        overview = self.zoo.modules.overview(name)
-        found = self.zoo.modules.search(ModuleSearch(namespace=name.namespace), limit=10, cursor=None, facets=False)
-        latest = [each.version for each in found.items if each.name == name.name]
-        histories = {}
-        for alias in ("production", "next"):
-            with suppress(NotFoundError):
-                moves = self.zoo.modules.alias_history(name, alias)
-                histories[alias] = [move.version for move in moves]
-                assert self.zoo.modules.alias(name, alias).version == moves[-1].version
-        return {
-            "versions": {each.version: (each.digest, each.yanked) for each in overview.versions},
-            "latest": latest[0] if latest else None,
-            "aliases": histories,
-        }
-
-    def holds(self, owner, digest):
-        """Whether an owner has a dataset."""
-        try:
-            self.zoo.datasets.get(digest, owner=owner)
-        except NotFoundError:
-            return False
-        return True
+        return shown(self.zoo, DATA)
 
     def teardown(self):
         if self.engine is not None:
