@@ -8,7 +8,7 @@ collector runs every half second. After each start, with the load going on: ever
 bytes; whatever is visible has a manifest and bytes of its digest; histories of aliases have no gap; what was deleted is
 gone; the doctor, who reads every record and every byte, finds nothing.
 
-No full run has been finished yet: on 2026-11-27 runs of seeds 0 and 1 on SQLite, on 2 cores that many others were using,
+No full run has been finished yet: on 2026-11-27 runs of seeds 0 and 1 on SQLite, on 2 cores that others were using,
 ended at their 10th, 8th and 3rd kill with one answer of 500 each. Nothing was lost; the service described itself in two
 threads at once when its first requests came together (since mended, `api.app`).
 
