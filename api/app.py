@@ -1,5 +1,6 @@
 """The app: every route over one zoo, behind one door."""
 
+import threading
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import Depends, FastAPI
@@ -85,12 +86,17 @@ def create_app(zoo: Zoo, *, spans: Spans = NO_SPANS) -> FastAPI:
 
 
 def _describe_once(app: FastAPI) -> None:
-    """Put our description in the place of the framework's; it is made once, when it is first asked for."""
+    """Put our description in the place of the framework's; it is made once, when it is first asked for.
+
+    The first requests of a service may come at once, and the framework cannot describe in two threads.
+    """
     document: dict[str, object] = {}
+    describing = threading.Lock()
 
     def openapi() -> dict[str, object]:
-        if not document:
-            document.update(describe(app))
+        with describing:
+            if not document:
+                document.update(describe(app))
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

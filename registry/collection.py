@@ -89,7 +89,8 @@ class Collector:
             deleted=gone,
             rehearsal=rehearsal,
         )
-        log.info("collected", **done.model_dump())
+        if done.newly_marked or done.deleted:
+            log.info("collected", **done.model_dump())
         return done
 
     def _unreferred(self, on_look: OnLook) -> _Unreferred:

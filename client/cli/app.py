@@ -46,6 +46,8 @@ COMMANDS = (
     Command("map", "map", "Show how well the modules of some tasks serve the other tasks."),
     Command("gc", "care", "Delete bytes of the zoo here that nothing refers to."),
     Command("doctor", "care", "Verify every record and every byte of the zoo here, and name what is wrong."),
+    Command("backup", "care", "Back up the zoo here into a folder, while it serves."),
+    Command("restore", "care", "Restore a backup where no zoo is yet, verified."),
     Command("login", "login", "Keep a zoo's token for later commands."),
     Command("token", "token", "Make, list and revoke the tokens of a zoo."),
 )

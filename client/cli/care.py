@@ -1,8 +1,9 @@
-"""`zoo gc`, `zoo doctor`: look after a zoo on the machine that stores it."""
+"""`zoo gc`, `zoo doctor`, `zoo backup`, `zoo restore`: look after a zoo on the machine that stores it."""
 
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,6 +51,41 @@ def doctor(options: DoctorOptions) -> None:
     the zoo is stored, with its settings in the environment; the service may run meanwhile.
     """
     _where_it_is_stored(options, "doctor", *(["--repair"] if options.repair else []))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupOptions(CareOptions):
+    """What `zoo backup` takes."""
+
+    folder: Annotated[Path, typer.Argument(help="Where the backup goes; one that is there is brought up to date.")]
+
+
+@takes(BackupOptions)
+def backup(options: BackupOptions) -> None:
+    """Back up the zoo here into a folder, while it serves.
+
+    Files that the folder has already are not copied again. The backup can be restored on another kind of database or
+    blob store. Ends with 1 where files were damaged or lost in the zoo; all the others are in the backup then. This
+    runs where the zoo is stored, with its settings in the environment.
+    """
+    _where_it_is_stored(options, "backup", str(options.folder))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreOptions(CareOptions):
+    """What `zoo restore` takes."""
+
+    folder: Annotated[Path, typer.Argument(help="A backup.", exists=True, file_okay=False)]
+
+
+@takes(RestoreOptions)
+def restore(options: RestoreOptions) -> None:
+    """Restore a backup where no zoo is yet, verified.
+
+    It goes into the database and the blob store of the settings in the environment (ZOO_HOME, ZOO_DATABASE), which must
+    be empty. Records come last and all at once; after an interruption, run it again.
+    """
+    _where_it_is_stored(options, "restore", str(options.folder))
 
 
 def _where_it_is_stored(options: CareOptions, *words: str) -> None:

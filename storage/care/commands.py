@@ -1,13 +1,17 @@
 """The commands of whoever runs a zoo; each is given the settings and what was typed, and tells whether all is well."""
 
 from argparse import ArgumentParser, Namespace, _SubParsersAction
+from pathlib import Path
 from typing import TypeAlias
 
 from registry.settings import Settings
 from storage.blob_choice import open_blobs
+from storage.care.backup import Backup
 from storage.care.doctor import Doctor, require_database
 from storage.care.problems import Problem, Report
+from storage.care.restore import Restore
 from storage.care.telling import byte_bar, megabytes, write_answer
+from storage.clock import utc_now
 from storage.engine import open_engine
 from storage.wiring import open_zoo
 
@@ -25,6 +29,14 @@ def add_commands(parsers: Parsers) -> None:
     doctor = _command(parsers, "doctor", "Verify every record and every byte, and name what is wrong.")
     doctor.add_argument("--repair", action="store_true", help="put right what can be; nothing of a module is deleted")
     doctor.set_defaults(run=examine)
+    backup = _command(
+        parsers, "backup", "Back up the zoo, while it serves, into a folder; run again, it copies the new."
+    )
+    backup.add_argument("target", type=Path, metavar="FOLDER")
+    backup.set_defaults(run=back_up)
+    restored = _command(parsers, "restore", "Restore a backup where no zoo is yet.")
+    restored.add_argument("source", type=Path, metavar="FOLDER")
+    restored.set_defaults(run=restore)
 
 
 def _command(parsers: Parsers, name: str, words: str) -> ArgumentParser:
@@ -63,6 +75,39 @@ def examine(settings: Settings, given: Namespace) -> bool:
         engine.dispose()
     write_answer(report, [*map(_told, report.problems), _summed(report)], as_json=given.json)
     return report.clean
+
+
+def back_up(settings: Settings, given: Namespace) -> bool:
+    """Back up the zoo, beside whatever runs; false where bytes were damaged or lost already."""
+    require_database(settings)
+    engine = open_engine(settings.database_url)
+    try:
+        with byte_bar("copying", None) as on_bytes:
+            done = Backup(engine, open_blobs(settings), given.target, utc_now, on_bytes).run()
+    finally:
+        engine.dispose()
+    copied = f"{done.copied} of them new ({megabytes(done.copied_bytes)})"
+    lines = [f"{given.target} has {done.rows} rows and {done.blobs} blobs, {copied}."]
+    lines += [
+        f"damaged or lost in the zoo, so not in the backup: {digest}; see `zoo doctor`" for digest in done.damaged
+    ]
+    write_answer(done, lines, as_json=given.json)
+    return not done.damaged
+
+
+def restore(settings: Settings, given: Namespace) -> bool:
+    """Restore a backup into the database and the blobs of the settings."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    engine = open_engine(settings.database_url)
+    try:
+        with byte_bar("copying", None) as on_bytes:
+            done = Restore(engine, open_blobs(settings), given.source, on_bytes).run()
+    finally:
+        engine.dispose()
+    lines = [f"restored {done.rows} rows and {done.blobs} blobs from {given.source}."]
+    lines += [f"damaged or lost when the backup was made: {digest}" for digest in done.damaged]
+    write_answer(done, lines, as_json=given.json)
+    return True
 
 
 def _told(problem: Problem) -> str:

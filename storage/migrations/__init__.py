@@ -29,7 +29,7 @@ def upgrade(engine: Engine) -> None:
     """
     with _held(engine) as connection:
         _check_known(MigrationContext.configure(connection).get_current_revision())
-        command.upgrade(_config(connection), "head")
+        command.upgrade(alembic_config(connection), "head")
 
 
 def downgrade(engine: Engine, revision: str) -> None:
@@ -49,12 +49,12 @@ def downgrade(engine: Engine, revision: str) -> None:
             raise InvalidInputError(
                 f"the database is at revision {found or BASE}, which is before {revision}; upgrade it"
             )
-        command.downgrade(_config(connection), revision)
+        command.downgrade(alembic_config(connection), revision)
 
 
 def revisions() -> tuple[str, ...]:
     """Every revision that this program knows, oldest first."""
-    walked = ScriptDirectory.from_config(_config()).walk_revisions()
+    walked = ScriptDirectory.from_config(alembic_config()).walk_revisions()
     return tuple(script.revision for script in walked)[::-1]
 
 
@@ -113,15 +113,20 @@ def _held(engine: Engine) -> Iterator[Connection]:
     with translated(), engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
-        hold_write_lock(connection)
-        hold_advisory_lock(connection, LOCK_NUMBER)
+        hold_lock(connection)
         yield connection
 
 
-def _config(connection: Connection | None = None) -> Config:
+def alembic_config(connection: Connection | None = None) -> Config:
     """Alembic's settings, without a file."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config
+
+
+def hold_lock(connection: Connection) -> None:
+    """Keep other processes from upgrading until the transaction ends."""
+    hold_write_lock(connection)
+    hold_advisory_lock(connection, LOCK_NUMBER)

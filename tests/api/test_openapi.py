@@ -2,11 +2,17 @@
 
 import json
 import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 
+from api.app import create_app
+from registry.settings import Settings
+from storage.wiring import open_zoo
 from tests.api.serving import Service
 
 CONTRACT = {
@@ -172,3 +178,20 @@ def test_torch_and_storage_stay_behind_the_door() -> None:
         assert not re.search(r"^\s*(import|from) (torch|client|trainer)\b", text, re.MULTILINE), source
         if source.name != "asgi.py":
             assert not re.search(r"^\s*(import|from) storage\b", text, re.MULTILINE), source
+
+
+def test_many_may_ask_for_the_description_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, described = threading.Lock(), []
+
+    def describe_alone(app: FastAPI) -> dict[str, object]:
+        assert inside.acquire(blocking=False), "two describe at once"
+        time.sleep(0.05)
+        described.append(app)
+        inside.release()
+        return {"paths": {}}
+
+    monkeypatch.setattr("api.app.describe", describe_alone)
+    app = create_app(open_zoo(Settings(home=tmp_path)))
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda _: app.openapi(), range(8))) == [{"paths": {}}] * 8
+    assert described == [app]

@@ -17,14 +17,14 @@ from registry.names import ModuleName
 from registry.origins import Origin, originating
 from registry.ports import Begin
 from registry.records import STAFF
-from storage.migrations import _config, upgrade
+from storage.migrations import alembic_config, upgrade
 from storage.unit_of_work import units_of_work
 from tests.builders import NOW, deed, digest_of, later
 
 
 def move(engine: Engine, revision: str) -> None:
     """Bring a database up or down to a revision."""
-    config = _config()
+    config = alembic_config()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         how = command.downgrade if revision == "base" or revision < "0010" else command.upgrade

@@ -18,7 +18,7 @@ from registry.work import VerifyWork
 from storage.engine import open_engine
 from storage.migrations import (
     BASE,
-    _config,
+    alembic_config,
     check_served,
     downgrade,
     newest_revision,
@@ -244,4 +244,4 @@ OLD_VERSION = {
 def move(engine, how, revision):
     """Bring a database to a revision."""
     with engine.begin() as connection:
-        how(_config(connection), revision)
+        how(alembic_config(connection), revision)

@@ -1,0 +1,108 @@
+"""What `bench.crashes` asks of a service after a kill: all that was acknowledged is there, nothing is half there."""
+
+import time
+
+import httpx
+from sqlalchemy import Engine
+
+from bench.crash_load import NAMES, Acknowledged, digest_of
+from registry.settings import Settings
+from storage.care.doctor import Doctor
+from storage.wiring import open_blobs
+
+PATIENCE_SECONDS = 60.0
+Key = tuple[str, int]
+Versions = dict[Key, str]
+
+
+class Checks:
+    """Looks through a service; bytes of a version that were right once are read again only in the last look."""
+
+    def __init__(self, url: str, log: Acknowledged, settings: Settings, engine: Engine) -> None:
+        """Args: log: what was acknowledged; settings, engine: where the service stores, for the doctor."""
+        self._http = httpx.Client(base_url=url, timeout=30.0, trust_env=False)
+        self._log, self._settings, self._engine = log, settings, engine
+        self._read: set[tuple[str, int]] = set()
+
+    def close(self) -> None:
+        """End the client."""
+        self._http.close()
+
+    def look(self, *, last: bool = False) -> list[str]:
+        """Everything that is wrong, in words."""
+        if last:
+            self._read.clear()
+        with self._log.lock:
+            versions, deleted = dict(self._log.versions), set(self._log.deleted)
+            yanked, moves, datasets = set(self._log.yanked), dict(self._log.moves), set(self._log.datasets)
+        wrong = [*self._log.wrong, *self._versions(versions, deleted, yanked), *self._moves(moves)]
+        return [*wrong, *self._datasets(datasets), *self._doctor()]
+
+    def _get(self, path: str) -> httpx.Response:
+        """An answer of a service that is up."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            answered = self._http.get(path)
+            if answered.status_code != 503 or time.monotonic() > deadline:
+                return answered
+            time.sleep(0.05)
+
+    def _versions(self, acknowledged: Versions, deleted: set[Key], yanked: set[Key]) -> list[str]:
+        """What is wrong with versions: those that are visible, and those that should be, or should not."""
+        wrong: list[str] = []
+        for name in NAMES:
+            seen = self._get(f"/modules/{name}")
+            listed = {each["version"]: each for each in seen.json()["versions"]} if seen.is_success else {}
+            for version, summary in listed.items():
+                wrong += self._bytes(name, version, summary["digest"])
+            for (owner, version), digest in acknowledged.items():
+                if owner == name and (name, version) not in self._log.leaving:
+                    wrong += _lost(f"{name}@{version}", listed.get(version), digest, (name, version) in yanked)
+            still = [number for owner, number in deleted if owner == name and number in listed]
+            wrong += [f"{name}@{number} was deleted and is there" for number in still]
+        return wrong
+
+    def _bytes(self, name: str, version: int, digest: str) -> list[str]:
+        """What is visible is whole: the manifest is shown, and the bytes have the digest."""
+        if (name, version) in self._read:
+            return []
+        path = f"/modules/{name}/versions/{version}"
+        manifest, file = self._get(path), self._get(f"{path}/file")
+        if (name, version) in self._log.leaving:
+            return []
+        self._read.add((name, version))
+        if manifest.is_success and file.is_success and digest_of(file.content) == digest:
+            return []
+        return [f"{name}@{version} is half there: {manifest.status_code}, {file.status_code}"]
+
+    def _moves(self, moves: dict[tuple[str, int], int]) -> list[str]:
+        wrong = []
+        for name in {name for name, _ in moves}:
+            told = self._get(f"/modules/{name}/aliases/production/history").json()
+            history = {move["revision"]: move["version"] for move in told["items"]}
+            wrong += [
+                f"move {revision} of the alias of {name} to {version} is lost: {history.get(revision)}"
+                for (owner, revision), version in moves.items()
+                if owner == name and history.get(revision) != version
+            ]
+            if sorted(history) != list(range(1, len(history) + 1)):
+                wrong.append(f"the alias of {name} has a gap in its history: {sorted(history)}")
+        return wrong
+
+    def _datasets(self, digests: set[str]) -> list[str]:
+        """Datasets that are lost; the doctor reads their bytes."""
+        return [f"dataset {digest} is lost" for digest in digests if not self._get(f"/datasets/{digest}").is_success]
+
+    def _doctor(self) -> list[str]:
+        """Every problem the doctor finds, while the load goes on."""
+        report = Doctor(self._engine, open_blobs(self._settings), self._settings.home / "quarantine").examine()
+        return [f"doctor: {problem.kind} {problem.where}: {problem.detail}" for problem in report.problems]
+
+
+def _lost(ref: str, summary: dict[str, str | None] | None, digest: str, yanked: bool) -> list[str]:  # noqa: FBT001
+    """What is wrong with a version that was acknowledged."""
+    if summary is None:
+        return [f"{ref} was acknowledged and is not there"]
+    if summary["digest"] != digest:
+        return [f"{ref} has other bytes than were acknowledged"]
+    return [f"{ref} is not yanked any more"] if yanked and summary["yanked"] is None else []
