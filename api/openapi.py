@@ -21,6 +21,7 @@ HEADERS = {
     "If-Range": "the entity tag that the range belongs to; with another one, the whole is answered",
     "If-None-Match": "entity tags that the caller has; 304 where one is right",
     "If-Match": "the entity tag it must still have",
+    "Upload-Checksum": "of this request's body: `sha1` or `sha256`, and Base64",
     "Prefer": "`wait=SECONDS` or `respond-async`: how long the caller is ready to wait",
 }
 """What requests may say in headers beside the usual."""

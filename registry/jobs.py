@@ -10,15 +10,14 @@ import structlog
 from registry.at_home import require_bytes
 from registry.audit import note
 from registry.blobs import BlobKeeper, pairs_of
-from registry.datasets import dataset_of
 from registry.errors import (
     ConflictError,
     InvalidInputError,
     InvalidRecipeError,
-    LeaseLostError,
     NotFoundError,
     ZooError,
 )
+from registry.job_rules import check_kinds, job_of, lost_lease, require_dataset, require_names
 from registry.joint_statistics import JointStatisticsService
 from registry.key_records import RequestKey
 from registry.modules import CheckedFile, ModuleService
@@ -35,7 +34,6 @@ from registry.tasks import keep_task, make_task
 from registry.training_plan import check_recipe
 from registry.verification import request, settle
 from registry.work import (
-    SCORE_HERE,
     JobResult,
     JointResult,
     JointWork,
@@ -120,7 +118,7 @@ class JobService:
     def get(self, job_id: int) -> Job:
         """One job. Raises NotFoundError."""
         with self._begin() as work:
-            return _job(work, job_id)
+            return job_of(work, job_id)
 
     def list(
         self,
@@ -153,7 +151,7 @@ class JobService:
             NotFoundError: this owner has no such query.
             InvalidInputError: jobs at home are claimed without their query, or others with one.
         """
-        _check_kinds(kinds, query)
+        check_kinds(kinds, query)
         while True:
             now = self._clock()
             with self._begin() as work:
@@ -183,14 +181,14 @@ class JobService:
         with self._begin() as work:
             if checkpoint is not None:
                 self._require_checkpoint(work, checkpoint)
-            before = _job(work, job_id)
+            before = job_of(work, job_id)
             expires = self._clock() + self._lease
             renewed = work.jobs.renew(
                 job_id, attempt=attempt, progress=progress, lease_expires_at=expires, checkpoint=checkpoint
             )
             if not renewed:
-                raise _lost(_job(work, job_id), attempt)
-            now = _job(work, job_id)
+                raise lost_lease(job_of(work, job_id), attempt)
+            now = job_of(work, job_id)
         if before.checkpoint != now.checkpoint:
             self._discard_checkpoint(before)
         return now
@@ -220,7 +218,7 @@ class JobService:
                 self._makers.statistics.discard(result)
             if isinstance(result, JointResult):
                 self._makers.joint.discard(result)
-            raise _lost(job, attempt)
+            raise lost_lease(job, attempt)
         ended = self._finished(job, result)
         self._discard_checkpoint(ended)
         self._tell_queries(ended)
@@ -252,11 +250,11 @@ class JobService:
 
     def _finish_training(self, job: Job, result: TrainResult) -> Job:
         """Check every file first; then publish all of them, the pipeline too, and end the job in one transaction."""
-        _require_names(job, result)
+        require_names(job, result)
         checked = [self._check(made.name, made.digest) for made in result.modules]
         with self._begin() as work:
             work.hold()
-            _require_dataset(work, job)
+            require_dataset(work, job)
             by = f"job {job.id}"
             published = [self._makers.modules.record(work, name, file, by=by).module for name, file in checked]
             self._verify(work, result.modules)
@@ -321,8 +319,8 @@ class JobService:
             job.id, attempt=job.attempt, status=JobStatus.DONE, result=result, error=None, at=self._clock()
         )
         if not ended:
-            raise _lost(_job(work, job.id), job.attempt)
-        return _job(work, job.id)
+            raise lost_lease(job_of(work, job.id), job.attempt)
+        return job_of(work, job.id)
 
     def fail(self, job_id: int, *, attempt: int, error: str) -> Job:
         """End a job that cannot be done. Raises NotFoundError, LeaseLostError."""
@@ -336,8 +334,8 @@ class JobService:
                 at=self._clock(),
             )
             if not ended:
-                raise _lost(_job(work, job_id), attempt)
-            failed = _job(work, job_id)
+                raise lost_lease(job_of(work, job_id), attempt)
+            failed = job_of(work, job_id)
         self._discard_checkpoint(failed)
         self._tell_queries(failed)
         return failed
@@ -346,8 +344,8 @@ class JobService:
         """Take a job back unharmed from a worker that is told to end. Raises NotFoundError, LeaseLostError."""
         with self._begin() as work:
             if not work.jobs.release(job_id, attempt=attempt):
-                raise _lost(_job(work, job_id), attempt)
-            return _job(work, job_id)
+                raise lost_lease(job_of(work, job_id), attempt)
+            return job_of(work, job_id)
 
     def cancel(self, job_id: int, *, by: str | None = None) -> Job:
         """Stop a job; one that has ended stays as it is. Its worker learns of it by its next heartbeat.
@@ -355,51 +353,13 @@ class JobService:
         `by` is who asked for it, which is written down; None where the zoo does, as nobody waits for it any more.
         """
         with self._begin() as work:
-            _job(work, job_id)
+            job_of(work, job_id)
             if cancel_job(work, job_id, clock=self._clock) and by is not None:
                 note(work, "cancel", f"job {job_id}", at=self._clock(), by=by)
-            cancelled = _job(work, job_id)
+            cancelled = job_of(work, job_id)
         self._discard_checkpoint(cancelled)
         self._tell_queries(cancelled)
         return cancelled
 
 
 LONGEST_BASE_NAME = 48
-
-
-def _check_kinds(kinds: Sequence[WorkKind], query: str | None) -> None:
-    """Raises InvalidInputError unless a query is named for jobs that are done at home, and for those only."""
-    if set(kinds) != {SCORE_HERE} if query is not None else SCORE_HERE in kinds:
-        raise InvalidInputError(
-            f"jobs of the kinds {', '.join(kinds)} were asked for {'with' if query else 'without'} a query; workers of "
-            f"the zoo ask for any kind but {SCORE_HERE}, whoever asked a query names it and asks for {SCORE_HERE} only"
-        )
-
-
-def _job(work: UnitOfWork, job_id: int) -> Job:
-    job = work.jobs.get(job_id)
-    if job is None:
-        raise NotFoundError(f"there is no job {job_id}")
-    return job
-
-
-def _require_dataset(work: UnitOfWork, job: Job) -> None:
-    """Raises ConflictError when the dataset of a training job was deleted meanwhile."""
-    dataset = dataset_of(job.work)
-    if dataset is not None and work.datasets.get(dataset, owner=None) is None:
-        raise ConflictError(f"the dataset {dataset} was deleted meanwhile, so nothing made from it is published")
-
-
-def _require_names(job: Job, result: TrainResult) -> None:
-    """Raises InvalidInputError for a module outside of the namespace that the training run was asked for."""
-    asked = job.work.name if isinstance(job.work, TrainWork) else ""
-    for made in result.modules:
-        if ModuleName.parse(made.name).namespace != ModuleName.parse(asked).namespace:
-            raise InvalidInputError(f"job {job.id} trains {asked}, so it cannot publish {made.name}")
-
-
-def _lost(job: Job, attempt: int) -> LeaseLostError:
-    """Why this attempt may not report."""
-    if job.status is JobStatus.RUNNING:
-        return LeaseLostError(f"attempt {job.attempt} holds job {job.id}, not attempt {attempt}; stop working on it")
-    return LeaseLostError(f"job {job.id} is {job.status.value}; stop working on it")

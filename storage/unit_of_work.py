@@ -13,17 +13,14 @@ from registry.ports import (
     Begin,
     BlobRecords,
     DatasetRecords,
-    JobRecords,
     ModuleRecords,
-    OutcomeRecords,
     PipelineRecords,
-    QueryRecords,
-    StatisticsRecords,
     TaskRecords,
     UnitOfWork,
     VerificationRecords,
 )
 from registry.upload_records import UploadRecords
+from registry.work_ports import JobRecords, OutcomeRecords, QueryRecords, StatisticsRecords
 from storage.records.blob_owners import SqlBlobOwnerRecords
 from storage.records.blobs import SqlBlobRecords
 from storage.records.changes import SqlChangeRecords

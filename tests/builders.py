@@ -77,6 +77,11 @@ def trained_on(data: object, *labels: str) -> dict[str, object]:
     }
 
 
+def blob_digest(data: bytes) -> Digest:
+    """Digest of bytes."""
+    return Digest("sha256:" + hashlib.sha256(data).hexdigest())
+
+
 def pipeline(
     pipeline_id: str = "pipe", *, at: datetime = NOW, digests: tuple[Digest, ...] = (), namespace: str = "ada"
 ) -> Pipeline:

@@ -16,7 +16,7 @@ from api.answers import JSON
 from api.byte_ranges import repr_digest
 from api.door import HEAD, SAID
 from api.inputs import Services, TheOwner, TheServices, TheZoo
-from api.openapi import refusals
+from api.openapi import refusals, takes_headers
 from api.receiving import ALGORITHMS, BodyChecksum, receive
 from api.uploads import begin_stream, in_thread, media_type
 from registry.errors import (
@@ -57,7 +57,6 @@ router = APIRouter(tags=["uploads"], dependencies=[Depends(speak_tus)])
 
 Length = Annotated[int | None, Header(ge=0, le=MOST, description="number of bytes in all")]
 Offset = Annotated[int, Header(ge=0, le=MOST, description="where the bytes of this request go")]
-Checksum = Annotated[str | None, Header(description="of this request's body: `sha1` or `sha256`, and Base64")]
 BODY: dict[str, object] = {
     "requestBody": {
         "required": False,
@@ -146,7 +145,7 @@ def show_upload(upload: str, zoo: TheZoo, owner: TheOwner) -> Response:
         ChecksumMismatchError,
         StorageFullError,
     ),
-    openapi_extra=BODY,
+    openapi_extra={**BODY, **takes_headers("Upload-Checksum")},
 )
 async def continue_upload(
     upload: str,
@@ -156,10 +155,8 @@ async def continue_upload(
     *,
     upload_offset: Offset,
     upload_length: Length = None,
-    upload_checksum: Checksum = None,
 ) -> Response:
     """Add the next bytes; at another offset than the one it has come to, nothing changes. The last ones complete it."""
-    del upload_checksum  # read where the body is
     if media_type(request) != OCTETS:
         raise HTTPException(415, f"send bytes with Content-Type: {OCTETS}")
     found = await in_thread(partial(services.zoo.uploads.get, upload, owner=owner))

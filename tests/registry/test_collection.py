@@ -19,9 +19,8 @@ from storage.engine import open_engine
 from storage.folder_blobs import FolderBlobs
 from storage.migrations import upgrade
 from storage.unit_of_work import units_of_work
-from tests.builders import NOW
+from tests.builders import NOW, blob_digest
 from tests.numpy_worker import linear_module
-from tests.storage.contracts.blobs import blob_digest
 
 GRACE_SECONDS = 100.0
 ROUNDS, FILES, THREADS = 5, 16, 3

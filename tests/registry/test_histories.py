@@ -36,11 +36,10 @@ from storage.folder_blobs import FolderBlobs
 from storage.migrations import upgrade
 from storage.tables import Table
 from storage.unit_of_work import units_of_work
-from tests.builders import NOW
+from tests.builders import NOW, blob_digest
 from tests.numpy_worker import hidden_module, linear_module, output_module, quadrant_module, quadrant_zip
 from tests.registry.history_model import GRACE_SECONDS, Model
 from tests.registry.history_shown import shown
-from tests.storage.contracts.blobs import blob_digest
 
 CI_STEPS, SLOW_STEPS = 1000, 100_000
 STEPS_AT_ONCE = 50

@@ -13,7 +13,8 @@ import pytest
 
 from registry.errors import NotFoundError, StorageError, StorageFullError
 from storage.folder_blobs import FolderBlobs, blob_path
-from tests.storage.contracts.blobs import BlobStoreContract, blob_digest, read
+from tests.builders import blob_digest
+from tests.storage.contracts.blobs import BlobStoreContract, read
 
 
 class TestFolderBlobs(BlobStoreContract):

@@ -21,8 +21,9 @@ from storage import s3_store
 from storage.blob_choice import open_blobs
 from storage.s3_blobs import PART_BYTES, S3Blobs, S3Stores, blob_key
 from storage.s3_store import open_bucket
+from tests.builders import blob_digest
 from tests.object_store import unfinished_uploads
-from tests.storage.contracts.blobs import BlobStoreContract, blob_digest, read
+from tests.storage.contracts.blobs import BlobStoreContract, read
 
 pytestmark = pytest.mark.s3
 MEBIBYTE = 1024 * 1024

@@ -8,7 +8,7 @@ import pytest
 from registry.errors import CorruptBlobError, NotFoundError, WrongDigestError
 from registry.names import Digest
 from registry.ports import BlobStore, BlobWriter
-from tests.builders import digest_of
+from tests.builders import blob_digest, digest_of
 
 CLOCKS_DIFFER = timedelta(seconds=10)
 
@@ -123,11 +123,6 @@ class BlobStoreContract:
 
     def test_deleting_what_is_not_there_is_no_error(self, blobs):
         blobs.delete(digest_of("nothing"))
-
-
-def blob_digest(data: bytes) -> Digest:
-    """Digest of bytes."""
-    return Digest("sha256:" + hashlib.sha256(data).hexdigest())
 
 
 def write_then_fail(writer: BlobWriter) -> None:
