@@ -1,4 +1,4 @@
-"""What a running service does by itself: collect bytes that nothing refers to, in turn with its other processes."""
+"""What a running service does by itself: end uploads that waited too long, and collect bytes that nothing refers to."""
 
 import threading
 
@@ -7,6 +7,7 @@ import structlog
 from registry.collection import Collector
 from registry.errors import ZooError
 from registry.settings import Settings
+from registry.uploads import UploadService
 
 log = structlog.get_logger()
 
@@ -17,9 +18,9 @@ LOOK_SECONDS = 60.0
 class Caretaker:
     """A thread that collects when it is time. It may end at any moment, as whatever it did not do is done next time."""
 
-    def __init__(self, collector: Collector, settings: Settings) -> None:
-        """Args: collector: what it calls; settings: how often."""
-        self._collector = collector
+    def __init__(self, collector: Collector, uploads: UploadService, settings: Settings) -> None:
+        """Args: collector, uploads: what it calls; settings: how often."""
+        self._collector, self._uploads = collector, uploads
         self._seconds = min(LOOK_SECONDS, settings.gc_seconds)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._look_after, name="caretaker", daemon=True)
@@ -36,8 +37,14 @@ class Caretaker:
     def _look_after(self) -> None:
         while not self._stopping.wait(self._seconds):
             try:
-                self._collector.collect_in_turn()
+                self._care()
             except ZooError as error:
                 log.warning("bytes that nothing refers to were not all collected", why=error.detail)
             except Exception:
                 log.exception("the collector failed; it tries again when it is due next")
+
+    def _care(self) -> None:
+        """Do what is due, if it is this process's turn."""
+        if self._collector.collect_in_turn() is not None:
+            while self._uploads.expire():
+                pass  # some at a time

@@ -35,6 +35,7 @@ CHECKS: tuple[Check, ...] = (
     record_checks.check_datasets,
     record_checks.check_statistics,
     record_checks.check_queries,
+    record_checks.check_access,
     state_checks.check_modules,
     state_checks.check_standings,
     state_checks.check_changes,

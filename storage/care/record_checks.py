@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from json import JSONDecodeError
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -11,9 +12,11 @@ from sqlalchemy.orm import Session
 from registry.names import Digest
 from registry.outcome_records import Outcome
 from registry.records import Dataset, KeptStatistics, Pipeline, PublishedModule, Query, Task, Verification
+from registry.token_records import Token
 from storage.care.problems import RESTORE, Finding, finding
 from storage.care.snapshot import every
 from storage.records.statistics import SqlStatisticsRecords
+from storage.records.webhooks import read_webhook
 from storage.tables import (
     DatasetRow,
     ModuleRow,
@@ -24,8 +27,10 @@ from storage.tables import (
     StatisticsRow,
     Table,
     TaskRow,
+    TokenRow,
     VerificationRow,
     VersionRow,
+    WebhookRow,
 )
 from storage.transaction import Transaction
 
@@ -122,6 +127,21 @@ def check_queries(session: Session) -> Iterator[Finding]:
             yield from _differing(where, (record.id, record.status.value), (row.id, row.status))
     for told in every(session, OutcomeRow):
         yield from read(Outcome, told.record, f"outcome of {told.query_id} for {told.module}")[1]
+
+
+def check_access(session: Session) -> Iterator[Finding]:
+    """Every token and webhook can be read."""
+    for row in every(session, TokenRow):
+        where = f"token {row.id}"
+        record, wrong = read(Token, row.record, where)
+        yield from wrong
+        if record is not None:
+            yield from _differing(where, (record.id, record.role.value), (row.id, row.role))
+    for each in every(session, WebhookRow):
+        try:
+            read_webhook(each)
+        except (ValidationError, JSONDecodeError) as error:
+            yield finding(UNREADABLE, f"webhook {each.id}", f"the record cannot be read: {type(error).__name__}")
 
 
 def read(model: type[Model], text: str, where: str) -> tuple[Model | None, list[Finding]]:

@@ -43,7 +43,7 @@ class SqlWebhookRecords:
         """One webhook; an owner of None sees every one."""
         wanted = select(WebhookRow).where(WebhookRow.id == webhook_id)
         row = self._transaction.first(wanted if owner is None else wanted.where(WebhookRow.owner == owner))
-        return None if row is None else _webhook(row[0])
+        return None if row is None else read_webhook(row[0])
 
     def list(self, *, owner: str | None, limit: int, cursor: str | None) -> Page[Webhook]:
         """Newest first."""
@@ -56,7 +56,7 @@ class SqlWebhookRecords:
             read=str,
         )
         rows = self._transaction.rows(select(WebhookRow).where(WebhookRow.id.in_(page.items)))
-        found = {row.id: _webhook(row) for (row,) in rows}
+        found = {row.id: read_webhook(row) for (row,) in rows}
         items = tuple(found[webhook_id] for webhook_id in page.items if webhook_id in found)
         return Page(items=items, next_cursor=page.next_cursor)
 
@@ -83,7 +83,7 @@ class SqlWebhookRecords:
         if not rows:
             return None
         row = self._transaction.rows(select(WebhookRow).where(WebhookRow.id == rows[0][0]))[0][0]
-        return SecretWebhook(**dict(_webhook(row)), secret=row.secret)
+        return SecretWebhook(**dict(read_webhook(row)), secret=row.secret)
 
     def save(self, webhook: SecretWebhook, *, holder: str, until: datetime) -> bool:
         """Keep how far a webhook is, and hold it until then; False when this holder does not have it any more."""
@@ -112,6 +112,6 @@ class SqlWebhookRecords:
         return Page(items=items, next_cursor=more)
 
 
-def _webhook(row: WebhookRow) -> Webhook:
+def read_webhook(row: WebhookRow) -> Webhook:
     """The webhook of a row, without its secret."""
     return Webhook.model_validate({**json.loads(row.record), **{name: getattr(row, name) for name in STATE}})

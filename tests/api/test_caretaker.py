@@ -1,4 +1,4 @@
-"""A service collects by itself."""
+"""A service looks after itself."""
 
 import time
 
@@ -19,14 +19,29 @@ class Counting:
             raise BusyError("the database is busy")
         if self.calls == 2:
             raise RuntimeError("a mistake")
+        return None if self.calls == 3 else "collected"
+
+
+class Waiting:
+    """Stands where uploads do: some have waited too long, more than go at once."""
+
+    def __init__(self):
+        self.left = 250
+
+    def expire(self):
+        gone = min(self.left, 100)
+        self.left -= gone
+        return gone
 
 
 def test_it_collects_again_and_again_whatever_happens(tmp_path):
     collector = Counting()
-    caretaker = Caretaker(collector, Settings(home=tmp_path, gc_seconds=0.01))
+    uploads = Waiting()
+    caretaker = Caretaker(collector, uploads, Settings(home=tmp_path, gc_seconds=0.01))
     caretaker.start()
     deadline = time.monotonic() + 20
-    while collector.calls < 4 and time.monotonic() < deadline:
+    while (collector.calls < 4 or uploads.left) and time.monotonic() < deadline:
         time.sleep(0.01)
     caretaker.stop()
     assert collector.calls >= 4
+    assert uploads.left == 0
