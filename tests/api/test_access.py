@@ -37,6 +37,7 @@ PUBLIC = {
     "list_pipelines",
     "show_pipeline",
     "fetch_pipeline_file",
+    "list_file_parts",
     "show_health",
     "show_readiness",
     "show_metrics",
