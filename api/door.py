@@ -121,7 +121,9 @@ class Door:
             await self._refuse(exchange, receive, answer, problem=error)
         except asyncio.CancelledError:
             await self._stop(exchange, receive, answer)
-        except Exception:
+        except Exception as error:
+            if exchange.status and isinstance(error.__cause__, ZooError):
+                raise  # whoever broke the answer off has said why
             log.exception("request failed", method=scope["method"], path=scope["path"])
             if exchange.status:
                 raise  # the answer has begun: only breaking the connection tells that it is not whole

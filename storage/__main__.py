@@ -1,7 +1,8 @@
 """Look after a zoo where it is stored: ``python -m storage COMMAND``; all settings come from ``ZOO_*`` variables.
 
 ``upgrade``, ``downgrade REVISION`` and ``revision`` are about the tables of the database; the others are about what is
-kept. It ends with 0 when done, 1 when not (also when something is wrong with what was looked at), 2 when used wrongly.
+kept. It ends with 0 when done, 1 when not (also when something is wrong with what was looked at), 2 when used wrongly,
+which wrong settings are, too.
 """
 
 import argparse
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _told(error: ZooError | OSError, status: int) -> int:
     """Say what went wrong in one sentence, and each fault by itself."""
-    faults = error.faults if isinstance(error, ZooError) else ()
+    faults = error.faults if isinstance(error, ZooError) and len(error.faults) > 1 else ()
     for line in (f"error: {error}", *(f"  {fault.detail}" for fault in faults)):
         sys.stderr.write(line + "\n")
     return status

@@ -5,9 +5,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+import structlog
 
 from tests.object_store import ObjectStore, named_store, running_store
 from tests.postgres import MigratedDatabases, Postgres, running_postgres
+
+
+@pytest.fixture(autouse=True)
+def _plain_logs() -> None:
+    """Each test begins with plain logs: drawing a traceback takes seconds, and a program may have set others."""
+    renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    processors = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, renderer]
+    structlog.configure(processors=processors, logger_factory=structlog.PrintLoggerFactory())
 
 
 @pytest.fixture(scope="session")

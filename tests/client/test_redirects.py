@@ -25,6 +25,8 @@ class SendingZoo:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
+        if request.url.path.endswith("/parts"):
+            return httpx.Response(404, json={"code": "not_found", "detail": "there are no parts"})
         if request.url.path.startswith("/blobs/"):
             return httpx.Response(307, headers={"Location": self.link, "Cache-Control": "private, max-age=240"})
         return self.answers.pop(0)(request)

@@ -34,10 +34,11 @@ from storage.care.doctor import Doctor
 from storage.engine import open_engine
 from storage.folder_blobs import FolderBlobs
 from storage.migrations import upgrade
-from storage.tables import Table
 from storage.unit_of_work import units_of_work
+from storage.wiring import EngineAndBlobs
 from tests.builders import NOW, blob_digest
 from tests.numpy_worker import hidden_module, linear_module, output_module, quadrant_module, quadrant_zip
+from tests.postgres import emptied
 from tests.registry.history_model import GRACE_SECONDS, Model
 from tests.registry.history_shown import shown
 
@@ -86,11 +87,10 @@ class History(RuleBasedStateMachine):
     def begin(self):
         self.now, self.model, self.stored = NOW, Model(), {}
         self.left = None
+        if self.database:
+            emptied(self.database)  # a file is a new one for each history
         self.open()
         upgrade(self.engine)
-        with self.engine.begin() as connection:
-            for table in reversed(Table.metadata.sorted_tables):
-                connection.execute(table.delete())
         self.publish("ada/a", BELOW, None, anew=True)
         self.publish("bob/c", HEAD, None, anew=True)
 
@@ -107,8 +107,7 @@ class History(RuleBasedStateMachine):
             blobs=self.blobs,
             clock=lambda: self.now,
             settings=Settings(home=self.home, gc_grace_seconds=GRACE_SECONDS),
-            check_ready=lambda: None,
-            close=lambda: None,
+            backing=EngineAndBlobs(self.engine, self.blobs),
         )
 
     def count_down(self, *_):
