@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 from anyio import CapacityLimiter
 from fastapi import Depends, Path, Query
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field, JsonValue, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, JsonValue, ValidationError
 from pydantic_core import from_json
 from starlette.convertors import StringConvertor
 from starlette.requests import Request
@@ -79,6 +79,17 @@ TheServices = Annotated[Services, Depends(_services)]
 TheZoo = Annotated[Zoo, Depends(_zoo)]
 TheIdentity = Annotated[Identity, Depends(identity_of)]
 TheOwner = Annotated[str, Depends(owner_of)]
+
+
+def _as_written(value: object) -> object:
+    """A moment as RFC 3339 has it. Raises ValueError for a number, which could be one of several things."""
+    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[Tt ]", value):
+        raise ValueError(f"{value[:50]!r} is no moment; write it as 2026-01-31T12:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_written)]
+"""A moment with its time zone."""
 
 
 def _written(pattern: str) -> dict[str, JsonValue]:

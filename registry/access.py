@@ -36,14 +36,14 @@ class Action(StrEnum):
 
 MEANINGS: Mapping[Action, str] = {
     Action.LOOK: "whether the service lives, what it counts, what its errors mean",
-    Action.READ: "modules and pipelines that one may know of",
+    Action.READ: "modules and pipelines that one may know of, and what changes of them",
     Action.INTRODUCE: "who one is, and giving up one's own token",
     Action.ASK: "datasets, tasks, questions, predictions, outcomes and jobs of one's own",
-    Action.STORE: "bytes by digest: sending them, and fetching those that one may have",
+    Action.STORE: "bytes by digest, also in uploads that go on: sending them, and fetching those that one may have",
     Action.PUBLISH: "publishing, pointing aliases, yanking, deleting, composing",
     Action.TRAIN: "queueing a training run, whose modules are published",
     Action.REPORT: "claiming and ending jobs; whoever is no worker, only those of data that stays at home",
-    Action.MANAGE: "tokens and private namespaces",
+    Action.MANAGE: "tokens, private namespaces, webhooks, the audit",
 }
 
 _SELF = frozenset({Action.LOOK, Action.INTRODUCE})

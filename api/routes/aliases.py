@@ -3,14 +3,14 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answers import answer, tagged
 from api.byte_ranges import REVALIDATED
 from api.conditions import alias_condition
-from api.inputs import PathAlias, TheModule, TheOwner, TheZoo
+from api.inputs import Moment, PathAlias, TheModule, TheOwner, TheZoo
 from api.openapi import UNCHANGED, refusals, takes_headers
 from registry.errors import (
     InvalidNameError,
@@ -36,7 +36,7 @@ def alias_word(alias: PathAlias) -> str:
 TheAlias = Annotated[str, Depends(alias_word)]
 
 
-Moment = Annotated[AwareDatetime | None, Query(description="a moment with its time zone, such as 2026-11-01T00:00:00Z")]
+When = Annotated[Moment | None, Query(description="a moment with its time zone, such as 2026-11-01T00:00:00Z")]
 
 
 class AliasTarget(Frozen):
@@ -104,7 +104,7 @@ def _revision(zoo: Zoo, module: ModuleName, alias: str) -> int | None:
     operation_id="show_alias_history",
     responses=refusals(InvalidNameError, NotFoundError),
 )
-def show_alias_history(module: TheModule, alias: TheAlias, zoo: TheZoo, at: Moment = None) -> Response:
+def show_alias_history(module: TheModule, alias: TheAlias, zoo: TheZoo, at: When = None) -> Response:
     """Every move of an alias, oldest first, removals too; with `at`, the one that held at that moment."""
     moves = zoo.modules.alias_history(module, alias) if at is None else (zoo.modules.alias_at(module, alias, at),)
     return answer(Page[AliasMove](items=moves))

@@ -3,11 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from api.answers import answer
-from api.inputs import LONGEST_PAGE, PAGE, TheZoo
+from api.inputs import LONGEST_PAGE, PAGE, Moment, TheZoo
 from api.openapi import refusals
 from registry.audit_records import AuditCheck, AuditEntry, AuditSearch, Kind
 from registry.frozen import Frozen
@@ -26,7 +26,7 @@ class AuditParameters(Frozen):
     ref: Annotated[Word, Field(description="only what was done to this")] = None
     actor: Annotated[Word, Field(description="only what was done on this one's request")] = None
     kind: Annotated[Kind | None, Field(description="only what was done in this way")] = None
-    since: Annotated[AwareDatetime | None, Field(description="only from this moment on")] = None
+    since: Annotated[Moment | None, Field(description="only from this moment on")] = None
     limit: Annotated[int, Field(ge=1, le=LONGEST_PAGE, description="most items of one page")] = PAGE
     cursor: Annotated[str | None, Field(max_length=1000, description="`next_cursor` of the page before")] = None
 

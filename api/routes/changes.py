@@ -77,7 +77,8 @@ async def follow_changes(
 
 async def _events(services: Services, serial: int, namespace: str | None) -> AsyncIterator[bytes]:
     """Every change after a serial as an event, and a sign of life in between; whoever wants more comes back."""
-    pulse, ends = Pulse(), time.monotonic() + FOLLOWED_SECONDS
+    pulse = Pulse()
+    ends = time.monotonic() + min(FOLLOWED_SECONDS, services.zoo.settings.wait_limit_seconds)
     while time.monotonic() < ends:
         news = partial(services.zoo.changes.since, serial, limit=LONGEST_PAGE, namespace=namespace)
         feed = await services.room.look(news)

@@ -5,10 +5,11 @@ from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import Field
+from starlette.convertors import register_url_convertor
 from starlette.responses import Response
 
 from api.answers import answer
-from api.inputs import PAGE, Cursor, Limit, TheIdentity, TheZoo
+from api.inputs import PAGE, Cursor, Limit, TheIdentity, TheZoo, any_word_but
 from api.openapi import refusals
 from registry.access import TokenRole
 from registry.errors import ForbiddenError, InvalidInputError, NotFoundError
@@ -17,6 +18,8 @@ from registry.records import Page
 from registry.token_records import LONGEST_NAME, Introduction, Namespaces, NewToken, Token, TokenScope, Word
 
 router = APIRouter(tags=["tokens"])
+
+register_url_convertor("token", any_word_but("me"))
 
 NOT_KEPT = {"Cache-Control": "no-store"}
 
@@ -57,7 +60,7 @@ def show_identity(zoo: TheZoo, identity: TheIdentity) -> Response:
     return answer(zoo.tokens.introduce(identity), headers=NOT_KEPT)
 
 
-@router.delete("/tokens/{token}", status_code=204, operation_id="revoke_token", responses=refusals(NotFoundError))
+@router.delete("/tokens/{token:token}", status_code=204, operation_id="revoke_token", responses=refusals(NotFoundError))
 def revoke_token(token: str, zoo: TheZoo, identity: TheIdentity) -> None:
     """End a token: any for an admin, one's own for everybody else."""
     zoo.tokens.revoke(token, identity=identity)

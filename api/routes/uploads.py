@@ -38,6 +38,7 @@ from registry.upload_records import Upload
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,creation-defer-length,termination,expiration,checksum"
 OCTETS = "application/offset+octet-stream"
+OVERRIDE = "x-http-method-override"
 MOST = 2**53
 """Numbers beyond this are no offsets."""
 
@@ -47,6 +48,8 @@ def speak_tus(
 ) -> None:
     """Every answer says which tus it speaks. Raises TusVersionError where the request speaks another one, or none."""
     request.scope[SAID] = {"Tus-Resumable": VERSION}
+    if request.method == "POST" and "upload" in request.path_params and OVERRIDE not in request.headers:
+        raise HTTPException(405, "an upload takes PATCH", headers={"Allow": "GET, HEAD, PATCH, DELETE, OPTIONS"})
     shown = request.method == "GET" and not request.scope.get(HEAD, False)
     if tus_resumable != VERSION and not shown and request.method != "OPTIONS":
         request.scope[SAID]["Tus-Version"] = VERSION
@@ -189,7 +192,7 @@ async def override_method(
     upload_length: Length = None,
 ) -> Response:
     """The same as PATCH or DELETE, for those whose way here lets neither through."""
-    method = request.headers.get("x-http-method-override", "")
+    method = request.headers[OVERRIDE]
     if method == "PATCH":
         return await continue_upload(
             upload, request, services, owner, upload_offset=upload_offset, upload_length=upload_length

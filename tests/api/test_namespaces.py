@@ -212,7 +212,7 @@ def test_publishing_the_same_bytes_oneself_tells_nothing_and_opens_nothing(tmp_p
         assert (made.status_code, made.json()["digest"]) == (201, world.eyes)
         assert world.eve.get(f"/modules/{HIDDEN}/eyes").status_code == 404
         lineage = world.eve.get("/modules/eve/eyes/versions/1/lineage")
-        assert lineage.json() == {"below": [], "above": [], "pipelines": []}
+        assert lineage.json() == {"below": [], "above": [], "pipelines": [], "next_cursor": None}
         blocked = world.eve.delete("/modules/eve/eyes/versions/1")
         assert blocked.status_code == 204
         assert world.ada.get(f"/modules/{HIDDEN}/eyes/versions/1/file").status_code == 200

@@ -82,7 +82,7 @@ def guarded(deployment: Deployment) -> str:
 
 
 @pytest.mark.parametrize("path", [*WRITES, *PRIVATE_READS])
-@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp5"}], ids=str)
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic eDp5"}], ids=str)
 def test_whoever_writes_or_reads_what_is_private_needs_a_token(
     guarded: str, path: str, headers: dict[str, str]
 ) -> None:
@@ -90,6 +90,15 @@ def test_whoever_writes_or_reads_what_is_private_needs_a_token(
     answer = httpx.request(method, guarded + path, headers=headers, timeout=60.0)
     problem(answer, 401, "unauthenticated")
     assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("path", [*WRITES, *PRIVATE_READS][:5])
+def test_a_wrong_token_is_told_from_none(guarded: str, path: str) -> None:
+    answer = httpx.request(
+        WRITES.get(path, "GET"), guarded + path, headers={"Authorization": "Bearer wrong"}, timeout=60.0
+    )
+    problem(answer, 401, "invalid_token")
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/modules", "/pipelines", "/openapi.json", "/metrics"])

@@ -69,6 +69,7 @@ def test_a_service_says_that_it_is_not_ready_while_its_database_is_away(tmp_path
         database = postgres.url.render_as_string(hide_password=False)
         with served(tmp_path, database) as url:
             postgres.control("stop", "-m", "fast")
+            wait_until_ready(url, ready=False)
             for path in ("/readyz", "/modules", "/modules/team/counted"):
                 answer = httpx.get(f"{url}{path}")
                 assert (answer.status_code, answer.json()["code"]) == (503, "busy")
@@ -76,4 +77,12 @@ def test_a_service_says_that_it_is_not_ready_while_its_database_is_away(tmp_path
                 assert "cannot be reached just now" in answer.json()["detail"]
             assert httpx.get(f"{url}/healthz").status_code == 200
             postgres.start()
-            assert httpx.get(f"{url}/readyz").status_code == 200
+            wait_until_ready(url)
+
+
+def wait_until_ready(url: str, *, ready: bool = True) -> None:
+    """A look at the parts is told again for a second, so it may take as long to be noticed."""
+    deadline = time.monotonic() + 20
+    while (httpx.get(f"{url}/readyz").status_code == 200) != ready:
+        assert time.monotonic() < deadline, "readiness is not told as it is"
+        time.sleep(0.1)

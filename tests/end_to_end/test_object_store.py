@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -165,11 +166,20 @@ def test_readiness_tells_that_the_store_has_gone_and_come_back(tmp_path: Path, o
         with serving(tmp_path / "home", **settings) as service:
             assert service.http.get("/readyz").status_code == 200
             way.closed = True
-            answer = service.http.get("/readyz")
+            answer = soon(service.http, 503)
             assert (answer.status_code, answer.json()["code"]) == (503, "busy")
             assert "the object store does not answer" in answer.json()["detail"]
             refused = service.http.put(f"/blobs/{digest_of_bytes(b'new')}", content=b"new")
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
             way.closed = False
             assert service.http.put(f"/blobs/{digest_of_bytes(b'new')}", content=b"new").status_code == 201
-            assert service.http.get("/readyz").status_code == 200
+            soon(service.http, 200)
+
+
+def soon(http: httpx.Client, status: int) -> httpx.Response:
+    """The answer of readiness once it has a status; a look at the parts is told again for a second."""
+    deadline = time.monotonic() + 40
+    while (answer := http.get("/readyz")).status_code != status:
+        assert time.monotonic() < deadline, answer.text
+        time.sleep(0.2)
+    return answer
