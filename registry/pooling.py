@@ -12,7 +12,7 @@ from registry.judging import Judged, interval_of
 def pooled(judged: Sequence[Judged], usual: Sequence[float | None], name: RankerName) -> list[Judged]:
     """Scores of modules on the same examples, pooled; as they are where one of them leaves its doubt unknown.
 
-    The chance level moves as the score does, so that a score is above its chance level as often as its own one was.
+    Chance levels stay: under shuffled labels usual scores would foretell nothing, so that own scores would stay too.
 
     Args:
         judged: by the score `name`, all on the same examples.
@@ -27,13 +27,11 @@ def pooled(judged: Sequence[Judged], usual: Sequence[float | None], name: Ranker
 
 
 def _drawn(one: Judged, together: Pooled, place: int, name: RankerName) -> Judged:
-    weight, foretold = float(together.weights[place]), float(together.foretold[place])
     left: LeftOut = together.left_out[place]
     return replace(
         one,
         score=float(together.scores[place]),
         interval=interval_of(left, name),
-        chance=foretold + weight * (one.chance - foretold),
         left_out=left,
-        own_weight=weight,
+        own_weight=float(together.weights[place]),
     )

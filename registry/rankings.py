@@ -168,14 +168,17 @@ class RankingRow(ScoreFields, Place):
     """One line of a ranking."""
 
 
+NEARLY_ALL = 0.95
+
+
 def pooling_words(rows: Sequence[RankingRow]) -> str | None:
-    """How much of the scores is the modules' own, for people; None where all of it is."""
+    """How much of the scores is the modules' own, for people; None where nearly all of it is."""
     weights = [row.own_weight for row in rows]
-    if min(weights, default=1.0) == 1.0:
+    if min(weights, default=1.0) >= NEARLY_ALL:
         return None
     low, high = (f"{100 * weight:.0f}" for weight in (min(weights), max(weights)))
     share = f"{low} %" if low == high else f"{low} to {high} %"
-    return f"so few images say little: {share} of each score is the module's own, the rest its static score foretells"
+    return f"{share} of each score is the module's own on these images, the rest is foretold by its score on other data"
 
 
 Decision = Literal["ranked", "tie", "none_better_than_chance"]

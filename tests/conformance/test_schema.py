@@ -1,6 +1,7 @@
 """A fuzzer holds the running service to its own description: every check on, nothing found."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from tests.conformance.seeding import Seeded, seed
 
 TOKEN = "a-token-for-the-fuzzer"
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
+MEDIA_TYPES = Path(__file__).with_name("fuzzer_media_types.py")
 KNOWN_SHARE = 0.7
 """So often a name in a path is one of something that is there."""
 
@@ -63,7 +65,9 @@ def fuzz(target: Target, *options: str) -> None:
         *("run", f"{target.url}/openapi.json", "--checks", "all", "--workers", "1", "--no-color"),
         *("--continue-on-failure", *options),
     ]
-    done = subprocess.run(command, cwd=target.settings.parent, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": str(MEDIA_TYPES)}
+    folder = target.settings.parent
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said[-30_000:]
     assert re.search(rf"Tested: {target.operations}\b", said), said[-5_000:]

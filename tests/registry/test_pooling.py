@@ -30,14 +30,14 @@ def usual_of(judged: list[Judged]) -> list[float | None]:
     return [0.1 * number + 0.02 * generator.normal() for number in range(len(judged))]
 
 
-def test_every_part_of_a_pooled_score_moves_with_it(judged):
+def test_a_pooled_score_moves_with_its_interval_and_what_is_said_of_the_own_one_stays(judged):
     found = pooled(judged, usual_of(judged), "ridge_gcv")
     assert 0.0 < found[0].own_weight < 1.0
     for own, one in zip(judged, found, strict=True):
         assert one.score != own.score
         assert one.interval[0] <= one.score <= one.interval[1]
-        assert (one.score > one.chance) == (own.score > own.chance)
-        assert (one.panel, one.p_value, one.surprise) == (own.panel, own.p_value, own.surprise)
+        kept = (one.panel, one.chance, one.p_value, one.surprise)
+        assert kept == (own.panel, own.chance, own.p_value, own.surprise)
 
 
 def test_where_a_module_leaves_its_doubt_unknown_nothing_is_pooled(judged):
