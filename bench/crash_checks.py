@@ -1,6 +1,7 @@
 """What `bench.crashes` asks of a service after a kill: all that was acknowledged is there, nothing is half there."""
 
 import time
+from urllib.parse import quote
 
 import httpx
 from sqlalchemy import Engine
@@ -51,8 +52,7 @@ class Checks:
         """What is wrong with versions: those that are visible, and those that should be, or should not."""
         wrong: list[str] = []
         for name in NAMES:
-            seen = self._get(f"/modules/{name}")
-            listed = {each["version"]: each for each in seen.json()["versions"]} if seen.is_success else {}
+            listed = self._listed(name)
             for version, summary in listed.items():
                 wrong += self._bytes(name, version, summary["digest"])
             for (owner, version), digest in acknowledged.items():
@@ -61,6 +61,17 @@ class Checks:
             still = [number for owner, number in deleted if owner == name and number in listed]
             wrong += [f"{name}@{number} was deleted and is there" for number in still]
         return wrong
+
+    def _listed(self, name: str) -> dict[int, dict[str, str]]:
+        """Every version of a module that is shown, by its number; the list comes in pages."""
+        found: dict[int, dict[str, str]] = {}
+        cursor: str | None = ""
+        while cursor is not None:
+            seen = self._get(f"/modules/{name}" + (f"?cursor={quote(cursor)}" if cursor else ""))
+            page = seen.json() if seen.is_success else {"versions": [], "next_cursor": None}
+            found |= {each["version"]: each for each in page["versions"]}
+            cursor = page["next_cursor"]
+        return found
 
     def _bytes(self, name: str, version: int, digest: str) -> list[str]:
         """What is visible is whole: the manifest is shown, and the bytes have the digest."""

@@ -5,8 +5,8 @@ is scored on 500 images of the task; the truth is the test accuracy after all it
 output module on 2,000 other images, 6 epochs, AdamW with one cycle, flips and crops. Weighted Kendall tau, as there.
 
 Measured on 2026-11-21, one thread of a shared core of an x86-64 server (nothing here is a time); Python 3.11.7, torch
-2.15.0. That was two seeds, before pooled scores (decision 31) were the default: run it again for all four. Mean tau over
-4 tasks and 2 seeds, and the advantage of ridge_gcv with its 95 % interval:
+2.15.0. That was two seeds, before pooled scores (decision 31) were the default: run it again for all four. Mean tau
+over 4 tasks and 2 seeds, and the advantage of ridge_gcv with its 95 % interval:
 
     logme                .678   -.003 (-.028 to +.031)
     ridge                .677   -.002 (-.025 to +.016)
