@@ -4,7 +4,7 @@ A zoo of 19 modules (bench/ranking_zoo.py) and 14 target tasks of CIFAR-10, for 
 draws all differ. Each estimator scores every module on n examples of a task, and its ranking is compared with the
 truth, the test accuracy of a linear probe trained on up to 4,000 other images (bench/ranking_truth.py), by weighted
 Kendall tau (Vigna 2015, SciPy's default: exchanges among the best count most, in either ranking). `static` is a
-module's mean score by the default ranker over the other 13 tasks: it never sees the target. Differences are paired by
+module's mean `ridge_gcv` over the other 13 tasks: it never sees the target. Differences are paired by
 task and seed; their interval comes from a bootstrap over tasks and seeds together.
 
 N-LEEP (Li et al. 2021) is here as a reference only: principal components that keep 80 % of the variance, a Gaussian
