@@ -11,8 +11,8 @@ gone; the doctor, who reads every record and every byte, finds nothing.
 No full run has been finished with nothing to complain of. On 2026-11-27, on 2 cores that others were using, SQLite: 10
 kills (seed 0), 895 acknowledged writes, nothing wrong; 100 kills (seed 1), 2,956 acknowledged, 50 complaints, all of
 one module with more than 200 versions of which the check read one page (it reads all since); then 200 kills (seed 1)
-were ended by the clock after 25 minutes without a complaint. Before, first requests that came together after a start had
-been answered with 500, as the service described itself in two threads at once (since mended, `api.app`).
+were ended by the clock after 25 minutes without a complaint. Before, first requests that came together after a start
+had been answered with 500, as the service described itself in two threads at once (since mended, `api.app`).
 
 With --quick 10 kills on SQLite. `--kills`, `--seed` and `--database` (the URL of an empty one) choose otherwise.
 """
