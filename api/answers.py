@@ -1,17 +1,16 @@
 """Answers: models as JSON with their headers, and pictures where the caller would rather look."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.conditions import not_modified
-from api.drawing import PictureFormat
-from api.map_plots import draw_map
-from api.plots import draw_ranking
+from api.pictures import PictureFormat, picture_of
 from api.uploads import in_thread
-from registry.errors import ConflictError, InvalidInputError
+from registry.errors import ConflictError
 from registry.rankings import MapPanels, ModuleSets, Ranking, Reusability, TaskMap
 
 PICTURES: dict[str, PictureFormat] = {"image/png": "png", "image/svg+xml": "svg"}
@@ -45,7 +44,7 @@ async def score_answer(
     picture = wanted_picture(request)
     if picture is None:
         return answer(scores, headers=said)
-    drawn = await in_thread(_draw, scores, picture, plot)
+    drawn = await in_thread(partial(picture_of, scores, picture, panels=plot))
     kind = next(name for name, known in PICTURES.items() if known == picture)
     return Response(drawn, headers={"Cache-Control": "no-cache", **said}, media_type=kind)
 
@@ -66,17 +65,6 @@ def need_answer(
     if scores is None:
         raise ConflictError(f"query {query} has no answer to draw; wait until it is done")
     return scores
-
-
-def _draw(scores: Ranking | Reusability | TaskMap | ModuleSets, picture: PictureFormat, plot: MapPanels) -> bytes:
-    match scores:
-        case TaskMap():
-            return draw_map(scores, picture, panels=plot)
-        case Ranking():
-            return draw_ranking(scores, picture)
-        case Reusability() | ModuleSets():
-            told = "one score has" if isinstance(scores, Reusability) else "sets have"
-            raise InvalidInputError(f"{told} no picture; ask for a ranking or a map, or accept JSON")
 
 
 def _weights(accept: str) -> dict[str, float]:

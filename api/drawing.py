@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from threading import Lock
-from typing import Literal, TypeAlias
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-PictureFormat: TypeAlias = Literal["png", "svg"]
+from api.pictures import PictureFormat
 
 LONGEST_LABEL = 32
 DOTS_PER_INCH = 144

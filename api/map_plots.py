@@ -10,7 +10,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from api.drawing import INK, MUTED, PictureFormat, bytes_of, drawing, number, shortened, spoken
+from api.drawing import INK, MUTED, bytes_of, drawing, number, shortened, spoken
+from api.pictures import PictureFormat
 from api.point_labels import PointLabels, label_points
 from registry.rankings import MapPanels, TaskMap
 

@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from api.drawing import ACCENT, INK, OTHER, PictureFormat, bytes_of, drawing, shortened, spoken
+from api.drawing import ACCENT, INK, OTHER, bytes_of, drawing, shortened, spoken
+from api.pictures import PictureFormat
 from registry.rankings import Ranking, RankingRow
 
 MOST_ROWS = 60

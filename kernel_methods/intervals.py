@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
-from scipy.stats import pearson3, t
+from scipy.special import gammaln, stdtrit
 
 from kernel_methods.alignment import energy_slope, score_by_name
 from kernel_methods.centring import centre
@@ -170,6 +169,8 @@ def chance_level(stats: TaskStatistics, *, name: ScoreName, k_min: float, k_max:
     mean, deviation = score + slope * (energy.mean - energy.observed), slope * math.sqrt(energy.variance)
     if deviation <= 1e-14:
         return Chance(mean, mean, 1.0)
+    from scipy.stats import pearson3  # noqa: PLC0415 - 40 MB that only a chance level needs
+
     law = pearson3(energy.skewness, loc=mean, scale=deviation)
     return Chance(mean, float(law.ppf(level)), max(float(law.sf(score)), smallest_p_value(stats)))
 
@@ -217,7 +218,7 @@ def jackknife_of(values: LeftOut, *, level: float = 0.95) -> Interval:
     pseudo = shares * values.total - (shares - 1.0) * values.left
     middle = len(pseudo) * values.total - float((1.0 - 1.0 / shares) @ values.left)
     error = math.sqrt(float(np.mean((pseudo - middle) ** 2 / (shares - 1.0))))
-    reach = float(t.ppf(0.5 + level / 2.0, len(pseudo) - 1)) * error
+    reach = float(stdtrit(len(pseudo) - 1, 0.5 + level / 2.0)) * error
     return Interval(values.total, values.total - reach, values.total + reach, error)
 
 

@@ -8,7 +8,7 @@ from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau, t, weightedtau
+from scipy.special import stdtrit
 
 from registry.names import Digest
 from registry.outcome_records import (
@@ -111,6 +111,8 @@ def agreement(predicted: tuple[float, ...], values: tuple[float, ...]) -> Agreem
         Vigna (2015), A Weighted Correlation Index for Rankings with Ties; Kendall (1945), The Treatment of Ties in
         Ranking Problems (tau-b).
     """
+    from scipy.stats import kendalltau, weightedtau  # noqa: PLC0415 - 40 MB that only outcomes need
+
     if len(predicted) != len(values) or len(values) < 2:
         raise ValueError(f"need n >= 2 predictions and n values, got {len(predicted)} and {len(values)}")
     x, y = np.array(predicted, dtype=np.float64), np.array(values, dtype=np.float64)
@@ -283,7 +285,7 @@ def _t_interval(differences: Floats) -> tuple[float, float] | None:
     if count < LEAST_QUERIES or np.ptp(differences) == 0:
         return None
     mean = float(differences.mean())
-    half = float(t.ppf((1 + CONFIDENCE) / 2, count - 1) * differences.std(ddof=1) / np.sqrt(count))
+    half = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2) * differences.std(ddof=1) / np.sqrt(count))
     return max(-LARGEST_DIFFERENCE, mean - half), min(LARGEST_DIFFERENCE, mean + half)
 
 

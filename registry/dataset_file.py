@@ -17,7 +17,6 @@ from registry.dataset_formats.array_files import open_npz, open_tensors
 from registry.dataset_formats.candidates import Candidate, DatasetLimits, Pixels, Source, limits_from
 from registry.dataset_formats.detect import ACCEPTED, ACCEPTED_UNLABELLED, detect_format
 from registry.dataset_formats.images import decode_image
-from registry.dataset_formats.parquet_rows import open_parquet
 from registry.dataset_formats.reader import DatasetReader, Example
 from registry.dataset_formats.zip_folders import LAYOUT, open_zip
 from registry.dataset_sketch import DatasetSketch
@@ -98,6 +97,8 @@ def read_examples(
         case "zip":
             source = open_zip(file, limits=limits, labelled=labelled)
         case "parquet":
+            from registry.dataset_formats.parquet_rows import open_parquet  # noqa: PLC0415 - pyarrow takes 30 MB
+
             source = open_parquet(file, limits=limits, labelled=labelled)
         case "npz":
             source = open_npz(file, limits=limits, labelled=labelled)

@@ -10,13 +10,12 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api.drawing import PictureFormat
 from api.inputs import TheOwner, TheServices, TheZoo
 from api.pages.errors import POLLED, STOP_POLLING, PageRoute
 from api.pages.rendering import is_piece, page
 from api.pages.views import QueryView, ranking_view
 from api.pages.visitors import remember
-from api.plots import draw_ranking
+from api.pictures import PictureFormat, picture_of
 from api.uploads import begin_stream, in_thread
 from registry.errors import InvalidInputError, NotFoundError
 from registry.names import Digest
@@ -97,7 +96,7 @@ def give_json(zoo: TheZoo, owner: TheOwner, query_id: str) -> Response:
 @router.get("/{query_id}/ranking.{kind}")
 def give_picture(zoo: TheZoo, owner: TheOwner, query_id: str, kind: PictureFormat) -> Response:
     """The ranking as a picture."""
-    picture = draw_ranking(_answer(zoo, query_id, owner=owner), kind)
+    picture = picture_of(_answer(zoo, query_id, owner=owner), kind)
     return Response(picture, media_type=PICTURES[kind], headers={"Cache-Control": "no-store"})
 
 
