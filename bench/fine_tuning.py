@@ -150,8 +150,7 @@ def measure(sources: list[Source], targets: tuple[str, ...], *, seed: int) -> tu
             left[column].append(left_out(OWN, shards, k_min=0.0, k_max=1.0))
             truth[row, column] = fine_tuned(network, parts, task, seed=seed)
         print(f"seed {seed}, {source.name}: {np.round(100 * truth[row], 1).tolist()} %", flush=True)
-    static = static_of(scores[OWN])
-    return scores | {"static": static, DEFAULT: pooled_of(left, static)}, truth
+    return scores | {"static": static_of(scores[OWN]), DEFAULT: pooled_of(left, scores[OWN])}, truth
 
 
 def main() -> None:

@@ -131,13 +131,13 @@ def scores_of(zoo: Zoo, examples: int, *, seed: int) -> Scores:
             for name, value in values.items():
                 found.setdefault(name, np.zeros((len(zoo.names), len(TASKS))))[row, column] = value
             left[-1].append(left_out(OWN, shards, k_min=0.0, k_max=1.0))
-    static = static_of(found[OWN])
-    return found | {"static": static, DEFAULT: pooled_of(left, static)}
+    return found | {"static": static_of(found[OWN]), DEFAULT: pooled_of(left, found[OWN])}
 
 
-def pooled_of(left: list[list[LeftOut]], static: Floats) -> Floats:
-    """Own scores drawn to what the static ones foretell, task by task. Shape (modules, tasks)."""
-    return np.stack([pool(own, usual.tolist()).scores for own, usual in zip(left, static.T, strict=True)], axis=1)
+def pooled_of(left: list[list[LeftOut]], scores: Floats) -> Floats:
+    """Own scores drawn to what scores on all other tasks foretell, task by task. Shape (modules, tasks)."""
+    others = [np.delete(scores, task, axis=1) for task in range(scores.shape[1])]
+    return np.stack([pool(own, elsewhere).scores for own, elsewhere in zip(left, others, strict=True)], axis=1)
 
 
 def static_of(scores: Floats) -> Floats:

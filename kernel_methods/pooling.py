@@ -1,23 +1,28 @@
-"""Own and usual scores of several modules together: what few examples say, and what is known of the modules before.
+"""Scores of several modules together: what few examples say, and what is known of the modules from other tasks.
 
-A score of fifty examples is mostly noise, and a module's usual score on other tasks foretells it nearly as well. Which
-of the two deserves how much trust is not a matter of taste: the shards tell how far noise alone moves the scores apart,
-and the modules how far they really are from what their usual scores foretell.
+A score of fifty examples is mostly noise, and a module's scores on other tasks foretell it nearly as well. Which of the
+two deserves how much trust is not a matter of taste: the shards tell how far noise alone moves the scores apart, and
+the modules how far they really are from what their scores elsewhere foretell.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernel_methods.intervals import LeftOut, jackknife_of
 from kernel_methods.statistics import Floats
 
 FEWEST = 5
-"""From so many modules with a usual score on there is something to learn from their spread."""
+"""From so many modules with scores on the same other task on there is something to learn from it."""
 
-FITTED = 1
-"""Numbers that are fitted to the scores: the level of the task."""
+MOST_TASKS = 256
+"""Of more other tasks those that most modules were scored on are enough."""
+
+SHARES: Floats = np.linspace(0.0, 1.0, 11)
+"""Variances that are thought possible, all alike, as shares of the mean square of what is to be explained."""
 
 ALIKE = 1e-12
 
@@ -27,70 +32,149 @@ class Pooled:
     """Scores of modules as they are expected to be, larger is better.
 
     Args:
-        scores: own scores, drawn to what the usual ones foretell. Shape (m,).
-        foretold: what the usual scores foretell. Shape (m,).
-        weights: share of the own score in each, in (0, 1]; 1 where nothing was learnt. Shape (m,).
+        scores: own scores, drawn to what scores elsewhere foretell. Shape (m,).
+        weights: how far a score follows the module's own one, in (0, 1]; 1 where nothing was learnt. Shape (m,).
         left_out: the same scores with each shard left out, as intervals and differences need them.
     """
 
     scores: Floats
-    foretold: Floats
     weights: Floats
     left_out: tuple[LeftOut, ...]
 
 
-def pool(own: Sequence[LeftOut], usual: Sequence[float | None]) -> Pooled:
-    """Draw scores of one task to what the modules' usual scores foretell, by as much as the shards are in doubt.
+def pool(own: Sequence[LeftOut], elsewhere: Floats) -> Pooled:
+    """Draw scores of one task to what scores elsewhere foretell, by as much as the shards are in doubt.
 
     A module's own score is its usual one, moved by the level of the task, with a deviation of the module on this task,
-    and noise. The noise that all modules share says nothing of who is better and is left as it is; the variance of the
-    rest comes from the jackknife, and that of the deviations is what it leaves of the residuals. Where usual scores
-    foretell little, or the wrong order, residuals are large and own scores stay nearly as they are.
+    and noise. Part of the deviation may be as on other tasks: modules that are alike better or worse than usual there
+    are so here. How large that part and the rest are, nobody knows from a few modules: all pairs of variances are
+    averaged by how likely each makes the scores. The noise that all modules share says nothing of who is better and is
+    left as it is; the variance of the rest comes from the jackknife. Where scores elsewhere foretell little, or the
+    wrong order, large deviations are likely, and own scores stay nearly as they are.
 
     Args:
         own: scores on the same shards of the same task, with each shard left out. Of length m.
-        usual: each module's usual score on other tasks, None without any. Of length m.
+        elsewhere: scores of the same modules on h other tasks, NaN where there is none. Shape (m, h).
 
     Returns:
-        The own scores as they are where fewer than five modules have usual scores, or these are all alike.
+        The own scores as they are where no other task has scores of five modules, or these are all alike.
 
     Raises:
         ValueError: the two differ in length, or scores are of different shards.
 
     Source:
         Fay, Herriot (1979), Estimates of Income for Small Places: An Application of James-Stein Procedures to Census
-        Data, for the model; Morris (1983), Parametric Empirical Bayes Inference: Theory and Applications, for the
-        factor that few modules need and for the doubt that is left, here their mean over the modules.
+        Data, for the model with deviations of one variance; Rasmussen, Williams (2006), Gaussian Processes for Machine
+        Learning, equations 2.23 to 2.30, for deviations that go together.
     """
-    _check(own, usual)
-    told = np.array([np.nan if value is None else value for value in usual], np.float64)
-    known = np.isfinite(told)
-    count = int(known.sum())
-    if count < FEWEST or np.ptp(told[known]) <= ALIKE:
-        return _as_they_are(own)
-    scores = np.array([each.total for each in own])
-    middle = float(told[known].mean())
-    foretold = scores[known].mean() + np.where(known, told, middle) - middle
-    squared = float(((scores - foretold)[known] ** 2).sum()) / (count - FITTED)
-    spread = np.where(known, squared, squared + float(told[known].var(ddof=1)))
-    most = (count - FITTED - 2) / (count - FITTED)
-    drawn = most * np.minimum(1.0, _noise(own) / np.maximum(spread, ALIKE))
-    pooled = foretold + (1.0 - drawn) * (scores - foretold)
-    doubt = np.sqrt(1.0 - drawn * (count - FITTED - 2) / count)
-    return Pooled(pooled, foretold, 1.0 - drawn, _drawn(own, pooled, doubt))
+    _check(own, elsewhere)
+    known = _Elsewhere.of(elsewhere)
+    if known is None:
+        return Pooled(np.array([each.total for each in own], np.float64), np.ones(len(own)), tuple(own))
+    scores = np.array([each.total for each in own], np.float64)
+    foretold = scores[known.modules].mean() + known.usual
+    noise = max(_noise(own), ALIKE * float(np.ptp(scores)) ** 2, np.finfo(np.float64).tiny)
+    kept = known.average(scores - foretold, noise=noise)
+    doubt = np.sqrt(kept.weights + kept.spread / noise)
+    pooled = foretold + kept.deviations
+    return Pooled(pooled, kept.weights, _drawn(own, pooled, doubt))
 
 
-def _check(own: Sequence[LeftOut], usual: Sequence[float | None]) -> None:
-    if len(own) != len(usual):
-        raise ValueError(f"need a usual score, or None, for each of {len(own)} modules, got {len(usual)}")
+def _check(own: Sequence[LeftOut], elsewhere: Floats) -> None:
+    if elsewhere.ndim != 2 or len(own) != len(elsewhere):
+        raise ValueError(f"need a row of scores elsewhere for each of {len(own)} modules, got {elsewhere.shape}")
     for each in own:
         if not np.array_equal(each.sizes, own[0].sizes):
             raise ValueError(f"need scores of the same shards, got {each.sizes} and {own[0].sizes} examples")
 
 
-def _as_they_are(own: Sequence[LeftOut]) -> Pooled:
-    scores = np.array([each.total for each in own], np.float64)
-    return Pooled(scores, scores, np.ones(len(own)), tuple(own))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Deviations:
+    """What is expected of modules' deviations: means, the share of what was seen in them, variance between guesses."""
+
+    deviations: Floats
+    weights: Floats
+    spread: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Elsewhere:
+    """What scores on other tasks tell.
+
+    Args:
+        modules: which have any. Shape (m,).
+        usual: how far a module stands above the others there, 0 where unknown. Shape (m,).
+        unknown: variance of that where it is unknown, else 0. Shape (m,).
+        directions: orthonormal, in which modules deviate from their usual scores together. Shape (m, r).
+        variances: along them, those of all modules to a mean of 1. Shape (r,).
+    """
+
+    modules: NDArray[np.bool_]
+    usual: Floats
+    unknown: Floats
+    directions: Floats
+    variances: Floats
+
+    @classmethod
+    def of(cls, scores: Floats) -> Self | None:
+        """The same for scores (m, h); None where they tell nothing."""
+        counts = np.isfinite(scores).sum(axis=0)
+        told = scores[:, np.argsort(-counts, kind="stable")[: int((counts >= FEWEST).sum())][:MOST_TASKS]]
+        there = np.isfinite(told)
+        about = np.where(there, told - _means(told, axis=0), 0.0)
+        usual = about.sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+        modules = np.asarray(there.any(axis=1))
+        if not modules.any() or np.ptp(about) <= ALIKE:
+            return None
+        deviations = np.where(there, about - usual[:, None], 0.0)
+        directions, lengths, _ = np.linalg.svd(deviations, full_matrices=False)
+        kept = lengths > ALIKE * max(float(np.ptp(about)), float(lengths[0]))
+        variances = lengths[kept] ** 2
+        variances = variances * len(scores) / variances.sum() if kept.any() else variances
+        unknown = np.where(modules, 0.0, usual[modules].var(ddof=1))
+        return cls(modules, usual, unknown, directions[:, kept], variances)
+
+    def average(self, residuals: Floats, *, noise: float) -> _Deviations:
+        """Deviations of the modules given residuals with noise of that variance, over all variances thought possible.
+
+        For any two variances a of the common part and b of the rest, residuals have the variance a v + b + noise along
+        a direction of variance v, and b + noise along all others.
+        """
+        known = residuals[self.modules]
+        square = float(known @ known) / max(len(known) - 1, 1)
+        common, rest = (grid.reshape(-1, 1) * square for grid in np.meshgrid(SHARES, SHARES))
+        along = common * self.variances + rest
+        seen = self.directions.T @ residuals
+        others = max(len(known) - 1 - len(seen), 0)
+        missed = max(float(known @ known - seen @ seen), 0.0)
+        likely = -0.5 * (
+            (np.log(along + noise) + seen**2 / (along + noise)).sum(axis=1)
+            + (others * np.log(rest + noise) + missed / (rest + noise))[:, 0]
+        )
+        chances = np.exp(likely - likely.max())
+        alone = rest + self.unknown
+        more = along / (along + noise) - rest / (rest + noise)
+        return self._mixed(residuals, alone / (alone + noise), more, chances / chances.sum())
+
+    def _mixed(self, residuals: Floats, alone: Floats, more: Floats, chances: Floats) -> _Deviations:
+        """The mean over guesses: of what each keeps of every module alone, and how much more along directions.
+
+        Args:
+            residuals: what is seen of the deviations. Shape (m,).
+            alone: Shape (guesses, m).
+            more: Shape (guesses, r).
+            chances: of the guesses. Shape (guesses,).
+        """
+        each = alone * residuals + (more * (self.directions.T @ residuals)) @ self.directions.T
+        mean = chances @ each
+        weights = chances @ (alone + more @ (self.directions**2).T)
+        return _Deviations(mean, weights, chances @ (each - mean) ** 2)
+
+
+def _means(scores: Floats, *, axis: int) -> Floats:
+    """Means of what is there."""
+    there = np.isfinite(scores)
+    return np.asarray(np.where(there, scores, 0.0).sum(axis=axis) / np.maximum(there.sum(axis=axis), 1))
 
 
 def _noise(own: Sequence[LeftOut]) -> float:

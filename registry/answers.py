@@ -39,7 +39,7 @@ from registry.rankings import (
 from registry.records import KeptStatistics, PublishedModule
 from registry.rounds import Entry, after_cut, goes_on, rounds_told, stop_warning
 from registry.same_data import data_warnings
-from registry.standings import scores_by_data
+from registry.standings import ScoredTask, scores_by_data
 
 Answer = Ranking | Reusability | TaskMap
 
@@ -224,8 +224,8 @@ def _pooled(plan: Plan, judged: list[tuple[Entry, Judged]], findings: Findings) 
     by_slices = sorted(((len(findings.of(entry)), entry, one) for entry, one in judged), key=itemgetter(0))
     for _, group in groupby(by_slices, key=itemgetter(0)):
         _, entries, scores = zip(*group, strict=True)
-        usual = [static_score(findings.elsewhere.get(entry.cell.module, ()), task, name) for entry in entries]
-        found += zip(entries, pooled(scores, usual, name), strict=True)
+        others = [scores_elsewhere(findings.elsewhere.get(entry.cell.module, ()), task, name) for entry in entries]
+        found += zip(entries, pooled(scores, others, name), strict=True)
     return found
 
 
@@ -291,13 +291,18 @@ def _fields(plan: Plan, entry: Entry, judged: Judged, findings: Findings) -> Sco
 
 
 def static_score(kept: Sequence[KeptStatistics], task: PlannedTask, rank_by: RankerName) -> float | None:
-    """The module's mean score on other tasks: other data, or other labels of the same; None without any."""
-    others = {
+    """The module's mean score on other tasks; None without any."""
+    others = scores_elsewhere(kept, task, rank_by)
+    return float(np.mean([others[key] for key in sorted(others)])) if others else None
+
+
+def scores_elsewhere(kept: Sequence[KeptStatistics], task: PlannedTask, rank_by: RankerName) -> dict[ScoredTask, float]:
+    """The module's scores on other tasks: other data, or other labels of the same."""
+    return {
         (data, labels): score
         for (data, labels), score in scores_by_data(kept, rank_by).items()
         if data != task.dataset or not set(labels) & set(task.labels)
     }
-    return float(np.mean([others[key] for key in sorted(others)])) if others else None
 
 
 def _warnings(findings: Findings, cell: PlannedCell, task: PlannedTask, judged: Judged) -> list[str]:

@@ -14,7 +14,7 @@ from registry.noise import Noise
 from registry.records import Progress, QueryStatus
 from registry.work import MOST_JOINED
 
-SCORER = "statistics-3"
+SCORER = "statistics-4"
 """Version of the scorer: it changes whenever the same statistics would give another answer."""
 
 RANKERS: tuple[RankerName, ...] = (
@@ -156,8 +156,8 @@ class ScoreFields(Frozen):
 class Place(Frozen):
     """A place in a ranking; modules that cannot be told apart share it.
 
-    `own_weight` is the share of the module's own score in `score`: 1 but where scores are pooled, and what is left to
-    1 is foretold by the module's `static` score and those of the others.
+    `own_weight` is how far `score` follows the module's own score: 1 but where scores are pooled, and what is left to
+    1 is foretold by this module's scores on other tasks and those of the others.
     """
 
     rank: int
@@ -178,7 +178,7 @@ def pooling_words(rows: Sequence[RankingRow]) -> str | None:
         return None
     low, high = (f"{100 * weight:.0f}" for weight in (min(weights), max(weights)))
     share = f"{low} %" if low == high else f"{low} to {high} %"
-    return f"{share} of each score is the module's own on these images, the rest is foretold by its score on other data"
+    return f"{share} of each score is the module's own on these images, the rest is foretold by scores on other data"
 
 
 Decision = Literal["ranked", "tie", "none_better_than_chance"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -9,6 +10,9 @@ from kernel_methods.kernels import RankerName
 from registry.names import Digest
 from registry.rankings import DEFAULT_RANKER
 from registry.records import KeptStatistics
+
+ScoredTask: TypeAlias = tuple[Digest, tuple[str, ...]]
+"""A dataset, and which labels of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,9 @@ def standing_of(kept: Sequence[KeptStatistics]) -> ModuleStanding | None:
     return ModuleStanding(float(np.mean([scores[key] for key in sorted(scores)])), len(scores))
 
 
-def scores_by_data(kept: Iterable[KeptStatistics], name: RankerName) -> dict[tuple[Digest, tuple[str, ...]], float]:
+def scores_by_data(kept: Iterable[KeptStatistics], name: RankerName) -> dict[ScoredTask, float]:
     """A module's score on each dataset and choice of labels, from the statistics with the most examples there."""
-    best: dict[tuple[Digest, tuple[str, ...]], KeptStatistics] = {}
+    best: dict[ScoredTask, KeptStatistics] = {}
     for statistics in kept:
         if name in statistics.scores:
             place = statistics.data, statistics.labels

@@ -124,8 +124,8 @@ def contrastive_neo(gram, labels, temperature):
     return -math.log(math.fsum(math.exp(value / temperature) for value in values) / len(values))
 
 
-def slow_pooled(totals, left, usual):
-    """Fay and Herriot's estimate with one variance for all, in Python floats: (m,), (m, shards), (m,) to (m,)."""
+def slow_pooled(totals, left, elsewhere):
+    """The mean over all variances of normal deviations, by whole matrices: (m,), (m, shards), (m, h) to (m,)."""
     count, shards = len(totals), len(left[0])
     level = sum(totals) / count
     noise = 0.0
@@ -134,8 +134,22 @@ def slow_pooled(totals, left, usual):
         pseudo = [shards * (total - level) - (shards - 1) * value for value in about]
         mean = sum(pseudo) / shards
         noise += sum((value - mean) ** 2 for value in pseudo) / (shards * (shards - 1)) / (count - 1)
-    middle = sum(usual) / count
-    foretold = [level + x - middle for x in usual]
-    spread = sum((y - z) ** 2 for y, z in zip(totals, foretold, strict=True)) / (count - 1)
-    drawn = (count - 3) / (count - 1) * min(1.0, noise / spread)
-    return [z + (1 - drawn) * (y - z) for y, z in zip(totals, foretold, strict=True)]
+    about = np.array(elsewhere) - np.mean(elsewhere, axis=0)
+    usual = about.mean(axis=1)
+    deviations = about - usual[:, None]
+    together = deviations @ deviations.T
+    together *= count / np.trace(together)
+    residuals = np.array(totals) - level - usual
+    square = residuals @ residuals / (count - 1)
+    contrasts = np.linalg.qr(np.column_stack([np.ones(count), np.eye(count)[:, 1:]]))[0][:, 1:]
+    means, chances = [], []
+    for common in np.linspace(0, 1, 11) * square:
+        for rest in np.linspace(0, 1, 11) * square:
+            signal = common * together + rest * np.eye(count)
+            covariance = signal + noise * np.eye(count)
+            seen = contrasts.T @ covariance @ contrasts
+            told = contrasts.T @ residuals
+            chances.append(-0.5 * (np.linalg.slogdet(seen)[1] + told @ np.linalg.solve(seen, told)))
+            means.append(level + usual + signal @ np.linalg.solve(covariance, residuals))
+    weights = np.exp(np.array(chances) - max(chances))
+    return (weights / weights.sum() @ np.array(means)).tolist()

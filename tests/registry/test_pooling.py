@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from registry.judging import Judged, judge
+from registry.names import Digest
 from registry.pooling import pooled
 from registry.rankings import POOLED, Ranking, RankingQuestion, ScoreOptions
 from registry.settings import Settings
+from registry.standings import ScoredTask
 from registry.zoo import Zoo
 from storage.wiring import open_zoo
 from tests.numpy_worker import OWNER, add_dataset, linear_module, publish, quadrant_zip, work_all
@@ -24,14 +26,20 @@ def judged() -> list[Judged]:
     return [judge(task(examples=60, apart=0.15 * (number + 1), seed=number), PHI, options) for number in range(MODULES)]
 
 
-def usual_of(judged: list[Judged]) -> list[float | None]:
-    """Usual scores that foretell the true order, and not quite the scores."""
+def elsewhere_of(judged: list[Judged]) -> list[dict[ScoredTask, float]]:
+    """Scores on two other tasks that foretell the true order, and not quite the scores; the last has one of them."""
     generator = np.random.default_rng(7)
-    return [0.1 * number + 0.02 * generator.normal() for number in range(len(judged))]
+    first, second = (Digest(f"sha256:{letter * 64}") for letter in "ab")
+    told = [
+        {(data, ("label",)): 0.1 * number + 0.02 * generator.normal() for data in (first, second)}
+        for number in range(len(judged))
+    ]
+    del told[-1][first, ("label",)]
+    return told
 
 
 def test_a_pooled_score_moves_with_its_interval_and_what_is_said_of_the_own_one_stays(judged):
-    found = pooled(judged, usual_of(judged), "ridge_gcv")
+    found = pooled(judged, elsewhere_of(judged), "ridge_gcv")
     assert 0.0 < found[0].own_weight < 1.0
     for own, one in zip(judged, found, strict=True):
         assert one.score != own.score
@@ -42,7 +50,7 @@ def test_a_pooled_score_moves_with_its_interval_and_what_is_said_of_the_own_one_
 
 def test_where_a_module_leaves_its_doubt_unknown_nothing_is_pooled(judged):
     judged[3] = replace(judged[3], left_out=None)
-    assert pooled(judged, usual_of(judged), "ridge_gcv") == judged
+    assert pooled(judged, elsewhere_of(judged), "ridge_gcv") == judged
 
 
 @pytest.fixture
