@@ -1,6 +1,7 @@
 """What `bench.crashes` asks of a service after a kill: all that was acknowledged is there, nothing is half there."""
 
 import time
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -12,6 +13,8 @@ from storage.care.doctor import Doctor
 from storage.wiring import open_blobs
 
 PATIENCE_SECONDS = 60.0
+END_SECONDS = 1200.0
+"""So long the worker may take, in the end, for what was asked while it died again and again."""
 Key = tuple[str, int]
 Versions = dict[Key, str]
 
@@ -24,6 +27,7 @@ class Checks:
         self._http = httpx.Client(base_url=url, timeout=30.0, trust_env=False)
         self._log, self._settings, self._engine = log, settings, engine
         self._read: set[tuple[str, int]] = set()
+        self._done: set[str] = set()
 
     def close(self) -> None:
         """End the client."""
@@ -33,10 +37,13 @@ class Checks:
         """Everything that is wrong, in words."""
         if last:
             self._read.clear()
+            self._done.clear()
         with self._log.lock:
             versions, deleted = dict(self._log.versions), set(self._log.deleted)
             yanked, moves, datasets = set(self._log.yanked), dict(self._log.moves), set(self._log.datasets)
+            asked = [*(f"/jobs/{job}" for job in self._log.jobs), *(f"/queries/{query}" for query in self._log.queries)]
         wrong = [*self._log.wrong, *self._versions(versions, deleted, yanked), *self._moves(moves)]
+        wrong += self._ended(asked) if last else self._there(asked)
         return [*wrong, *self._datasets(datasets), *self._doctor()]
 
     def _get(self, path: str) -> httpx.Response:
@@ -103,6 +110,39 @@ class Checks:
     def _datasets(self, digests: set[str]) -> list[str]:
         """Datasets that are lost; the doctor reads their bytes."""
         return [f"dataset {digest} is lost" for digest in digests if not self._get(f"/datasets/{digest}").is_success]
+
+    def _there(self, asked: list[str]) -> list[str]:
+        """Jobs and queries that are lost, or could not be done; those that are done are not looked at again."""
+        wrong: list[str] = []
+        for path in asked:
+            if path not in self._done:
+                answered = self._get(path)
+                status = answered.json()["status"] if answered.is_success else "lost"
+                if status == "done":
+                    wrong += self._brought(answered.json())
+                    self._done.add(path)
+                elif status not in ("queued", "running"):
+                    wrong.append(f"{path} was acknowledged and is {status}: {answered.text[:300]}")
+        return wrong
+
+    def _brought(self, job: dict[str, Any]) -> list[str]:
+        """What is missing of the modules that a training run has published."""
+        refs = (job.get("result") or {}).get("published", ())
+        places = [ref.partition("@") for ref in refs]
+        paths = [f"/modules/{name}/versions/{version}/file" for name, _, version in places]
+        return [f"{path} is missing, of job {job['id']}" for path in paths if not self._get(path).is_success]
+
+    def _ended(self, asked: list[str]) -> list[str]:
+        """Wait until all that was asked is done, now that nobody dies any more."""
+        deadline = time.monotonic() + END_SECONDS
+        while not (wrong := self._there(asked)):
+            open_still = [path for path in asked if path not in self._done]
+            if not open_still:
+                break
+            if time.monotonic() > deadline:
+                return [f"{path} is not done after {END_SECONDS:.0f} s" for path in open_still]
+            time.sleep(0.5)
+        return wrong
 
     def _doctor(self) -> list[str]:
         """Every problem the doctor finds, while the load goes on."""

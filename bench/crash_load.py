@@ -21,6 +21,10 @@ from PIL import Image
 from registry.manifest import ModuleManifest
 from registry.module_file import module_bytes
 
+KEPT = tuple(f"kept/m{number}" for number in range(3))
+"""Modules that nobody deletes, for rankings."""
+RECIPE = {"family": "mlp", "width": 8, "epochs": 2, "batch_size": 2, "objective": "upper_triangle_alignment"}
+RECIPE |= {"head": "none", "held_out_share": 0.25, "output": {"epochs": 2}}
 NAMES = tuple(f"load/m{number}" for number in range(6))
 RETRY_SECONDS = 0.02
 GREY = {"colour": "grey", "height": 8, "width": 8, "mean": (0.5,), "std": (0.5,)}
@@ -44,12 +48,12 @@ def module_file(seed: int) -> bytes:
 
 
 def dataset_file(seed: int) -> bytes:
-    """A small zip of class folders that no other seed gives."""
+    """A small zip of two class folders that no other seed gives."""
     draws = np.random.default_rng(seed)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for label in ("a", "b"):
-            for number in range(2):
+            for number in range(4):
                 image = io.BytesIO()
                 Image.fromarray(draws.integers(0, 255, size=(8, 8), dtype=np.uint8)).save(image, "PNG")
                 archive.writestr(zipfile.ZipInfo(f"{label}/{number}.png"), image.getvalue())
@@ -72,12 +76,15 @@ class Acknowledged:
     yanked: dict[tuple[str, int], str] = field(default_factory=dict)
     moves: dict[tuple[str, int], int] = field(default_factory=dict)
     datasets: set[str] = field(default_factory=set)
+    jobs: dict[int, str] = field(default_factory=dict)
+    queries: set[str] = field(default_factory=set)
+    no_room: int = 0
     wrong: list[str] = field(default_factory=list)
 
     def count(self) -> int:
         """How many writes were acknowledged."""
         with self.lock:
-            parts = (self.versions, self.deleted, self.yanked, self.moves, self.datasets)
+            parts = (self.versions, self.deleted, self.yanked, self.moves, self.datasets, self.jobs, self.queries)
             return sum(len(part) for part in parts)
 
 
@@ -100,6 +107,8 @@ class Client:
                 continue
             if answered.status_code not in (502, 503, 507):
                 return answered
+            with self.log.lock:
+                self.log.no_room += answered.status_code == 507
             time.sleep(RETRY_SECONDS)
         return None
 
@@ -185,11 +194,52 @@ class Client:
             else:
                 self.log.deleted.add(chosen)
 
+    def train(self) -> None:
+        """Ask for a training run on an acknowledged dataset, under a key, so that asking again asks for the same."""
+        dataset, word = self.some_dataset(), f"t{self.choices.getrandbits(60):x}"
+        if dataset is None:
+            return
+        asked = {"name": f"trained/{word}", "recipe": {**RECIPE, "task": {"dataset": dataset}}}
+        answered = self.until_answered("POST", "/jobs", json=asked, headers={"Idempotency-Key": word})
+        if answered is not None and self.expect(answered, 200, 201, 202):
+            with self.log.lock:
+                self.log.jobs[answered.json()["id"]] = asked["name"]
+
+    def ask(self) -> None:
+        """Ask which of the kept modules serves an acknowledged dataset."""
+        dataset = self.some_dataset()
+        if dataset is None:
+            return
+        asked = {"task": dataset, "candidates": [f"{name}@1" for name in KEPT]}
+        answered = self.until_answered("POST", "/transferability", json=asked, headers={"Prefer": "wait=0"})
+        if answered is not None and self.expect(answered, 200, 202):
+            with self.log.lock:
+                self.log.queries.add(answered.json()["query" if answered.status_code == 200 else "id"])
+
+    def some_dataset(self) -> str | None:
+        """A dataset that was acknowledged."""
+        with self.log.lock:
+            return self.choices.choice(sorted(self.log.datasets)) if self.log.datasets else None
+
     def work(self) -> None:
         """Write until it is time to stop."""
-        acts: list[Callable[[], None]] = [self.publish, self.move, self.upload, self.yank, self.delete]
+        acts: dict[Callable[[], None], int] = {
+            self.publish: 16,
+            self.move: 8,
+            self.upload: 4,
+            self.yank: 2,
+            self.delete: 2,
+            self.train: 1,
+            self.ask: 1,
+        }
         while not self.stopping.is_set():
-            self.choices.choices(acts, weights=[8, 4, 2, 1, 1])[0]()
+            self.choices.choices([*acts], weights=[*acts.values()])[0]()
+
+
+def publish_kept(url: str) -> None:
+    """Publish what rankings ask about, before anything goes wrong."""
+    for number, name in enumerate(KEPT):
+        httpx.post(f"{url}/modules/{name}/versions", content=module_file(number), trust_env=False).raise_for_status()
 
 
 @contextmanager

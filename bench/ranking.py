@@ -38,7 +38,8 @@ Measured on 2026-11-27, one thread of a shared core of an x86-64 server (nothing
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,26 +112,47 @@ def n_leep(features: Floats, labels: Integers, *, classes: int, seed: int) -> fl
         return leep(mixture.fit(reduced).predict_proba(reduced), labels, classes=classes)
 
 
-def scores_of(zoo: Zoo, examples: int, *, seed: int) -> Scores:
-    """Every estimator on every module and task: (modules, tasks) by name."""
+class Draw(NamedTuple):
+    """Examples of one task: rows of a zoo's first part, and the class of every row there, -1 for none."""
+
+    rows: Integers
+    labels: Integers
+    classes: int
+
+
+def draws_of(zoo: Zoo, examples: int, *, seed: int) -> list[Draw]:
+    """So many examples of every task."""
     generator = np.random.default_rng([seed, examples])
-    found: Scores = {}
-    left: list[list[LeftOut]] = []
-    for column, classes in enumerate(TASKS.values()):
+    found = []
+    for classes in TASKS.values():
         labels = relabel(zoo.labels[0], classes)
         rows = generator.permutation(np.flatnonzero(labels >= 0))[:examples]
+        found.append(Draw(rows, labels, len(classes)))
+    return found
+
+
+def scores_of(zoo: Zoo, draws: Sequence[Draw], *, seed: int) -> tuple[Scores, list[list[LeftOut]]]:
+    """Every estimator on every module and task: (modules, tasks) by name; and the own scores without each shard."""
+    found: Scores = {}
+    left: list[list[LeftOut]] = []
+    for column, (rows, labels, classes) in enumerate(draws):
         parts = np.array_split(rows, SHARDS)
         left.append([])
         for row, (scored, _, _) in enumerate(zoo.features):
             shards = [
-                TaskStatistics.of(scored[part], labels[part], classes=len(classes), class_moments=True)
-                for part in parts
+                TaskStatistics.of(scored[part], labels[part], classes=classes, class_moments=True) for part in parts
             ]
             features = scored[rows].astype(np.float64)
-            values = of_statistics(shards) | of_features(features, labels[rows], classes=len(classes), seed=seed)
+            values = of_statistics(shards) | of_features(features, labels[rows], classes=classes, seed=seed)
             for name, value in values.items():
-                found.setdefault(name, np.zeros((len(zoo.names), len(TASKS))))[row, column] = value
+                found.setdefault(name, np.zeros((len(zoo.names), len(draws))))[row, column] = value
             left[-1].append(left_out(OWN, shards, k_min=0.0, k_max=1.0))
+    return found, left
+
+
+def ranked(zoo: Zoo, examples: int, *, seed: int) -> Scores:
+    """Every estimator, the static ranker and the default among them, on so many examples."""
+    found, left = scores_of(zoo, draws_of(zoo, examples, seed=seed), seed=seed)
     return found | {"static": static_of(found[OWN]), DEFAULT: pooled_of(left, found[OWN])}
 
 
@@ -173,7 +195,7 @@ def interval(differences: Floats) -> tuple[float, float, float]:
 def compare(zoos: list[tuple[Zoo, Floats]], examples: int, figures: dict[str, Figure]) -> bool:
     """Print the table of one number of examples; true where the targets hold."""
     began = time.perf_counter()
-    told = [taus_of(scores_of(zoo, examples, seed=seed), truth) for seed, (zoo, truth) in enumerate(zoos)]
+    told = [taus_of(ranked(zoo, examples, seed=seed), truth) for seed, (zoo, truth) in enumerate(zoos)]
     taus = {name: np.stack([each[name] for each in told]) for name in told[0]}
     print(f"\n{examples} examples, {time.perf_counter() - began:.0f} s\n| estimator | tau | default less this (95 %) |")
     print("|---|---|---|")

@@ -1,6 +1,7 @@
 """The truth that rankings are compared with: what a linear probe reaches on test images, with thousands of labels."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.ranking_zoo import TASKS, Zoo, relabel
+from bench.ranking_zoo import TASKS, Classes, Zoo, relabel
 
 Floats = NDArray[np.float64]
 
@@ -16,10 +17,10 @@ STRENGTHS = (1e-1, 1e-2, 1e-3, 1e-4)
 STEPS = 60
 
 
-def truth_of(zoo: Zoo) -> Floats:
+def truth_of(zoo: Zoo, tasks: Mapping[str, Classes] = TASKS) -> Floats:
     """Test accuracy of a probe for every module and task. Shape (modules, tasks)."""
-    reached = np.zeros((len(zoo.names), len(TASKS)))
-    for column, classes in enumerate(TASKS.values()):
+    reached = np.zeros((len(zoo.names), len(tasks)))
+    for column, classes in enumerate(tasks.values()):
         labels = [relabel(part, classes) for part in zoo.labels[1:]]
         rows = [np.flatnonzero(part >= 0) for part in labels]
         targets = [torch.from_numpy(part[chosen]) for part, chosen in zip(labels, rows, strict=True)]
@@ -68,11 +69,11 @@ def _accuracy(weights: Tensor, features: Tensor, labels: Tensor) -> float:
     return float((guesses == labels).float().mean())
 
 
-def kept_truth(zoo: Zoo, *, name: str) -> Floats:
+def kept_truth(zoo: Zoo, *, name: str, tasks: Mapping[str, Classes] = TASKS) -> Floats:
     """The truth from the folder ZOO_BENCH_KEEP, found and kept there where it is not yet."""
     if "ZOO_BENCH_KEEP" not in os.environ:
-        return truth_of(zoo)
+        return truth_of(zoo, tasks)
     path = Path(os.environ["ZOO_BENCH_KEEP"]) / f"{name}.npy"
     if not path.exists():
-        np.save(path, truth_of(zoo))
+        np.save(path, truth_of(zoo, tasks))
     return np.asarray(np.load(path))

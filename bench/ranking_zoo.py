@@ -34,6 +34,9 @@ PIXELS = Preprocessing(colour="rgb", height=32, width=32, mean=(0.491, 0.482, 0.
 NO_DIGEST = Digest("sha256:" + "0" * 64)
 ROWS_AT_ONCE = 250
 
+Classes = tuple[tuple[int, ...], ...]
+"""The labels that are merged into each class of a task."""
+
 ALL = tuple((label,) for label in range(10))
 VEHICLES, ANIMALS = (0, 1, 8, 9), (2, 3, 4, 5, 6, 7)
 
