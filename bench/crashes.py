@@ -5,9 +5,10 @@ them, so that a start takes a moment, are killed with SIGKILL at random moments,
 start, and started again on the same folder and database. Four clients meanwhile publish modules (raw, or by the digest
 of bytes put before), move aliases by compare and swap, upload datasets, yank, delete, ask for training runs and
 rankings, each request until it is answered; what was answered is logged as acknowledged. The collector runs every half
-second. After each start, with the load going on: everything acknowledged is there, with its bytes; whatever is visible
-has a manifest and bytes of its digest; histories of aliases have no gap; what was deleted is gone; no job has failed;
-the doctor, who reads every record and every byte, finds nothing. In the end every job and query is done.
+second. After each start, with the load going on: every acknowledged version is listed with its digest; what has become
+visible has a manifest and bytes of its digest (a few after a kill, all of them in the end); histories of aliases have
+no gap; what was deleted is gone; datasets are there; no job has failed. After every tenth look, and in the end, the
+doctor, who reads every record and every byte, finds nothing. In the end every job and query is done.
 
 FIGURES
 
