@@ -67,7 +67,7 @@ class DatasetService:
             if mine is None or not mine.held:
                 note(work, "add_dataset", blob, at=self._clock(), by=owner)
         for orphan in orphans:
-            self._keeper.discard(orphan)
+            self._keeper.discard_for_all(orphan)
         return AddedDataset(dataset, created=mine is None or not mine.held)
 
     def _confirm(self, work: UnitOfWork, *, stated: Dataset, read: Dataset) -> tuple[Digest, ...]:
@@ -146,22 +146,24 @@ class DatasetService:
         Args:
             digest: which.
             owner: whose; others who uploaded the same bytes keep them.
-            discard: deletes bytes that nothing refers to; by default at once.
+            discard: deletes its bytes if nothing refers to them; by default at once.
 
         Raises:
             NotFoundError: this owner has no such dataset.
         """
         self.get(digest, owner=owner)
-        orphans: tuple[Digest, ...] = ()
+        made: tuple[Digest, ...] = ()
         with self._begin() as work:
             work.hold()
             work.blob_owners.remove(digest, owner=owner)
-            if work.datasets.remove(digest, owner=owner):
-                checkpoints = self._forget(work, digest)
-                orphans = (digest, *checkpoints, *work.statistics.remove_data(digest))
+            last = work.datasets.remove(digest, owner=owner)
+            if last:
+                made = (*self._forget(work, digest), *work.statistics.remove_data(digest))
             note(work, "remove_dataset", digest, at=self._clock(), by=owner or STAFF)
-        for blob in orphans:
-            (discard or self._keeper.discard)(blob)
+        if last:
+            (discard or self._keeper.discard)(digest)
+        for blob in made:
+            self._keeper.discard_for_all(blob)
 
     def _forget(self, work: UnitOfWork, digest: Digest) -> tuple[Digest, ...]:
         """Forget tasks and queries about a dataset, and stop the jobs that need it; gives their checkpoints."""
