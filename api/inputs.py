@@ -2,14 +2,24 @@
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Path, Query
 from fastapi.exceptions import RequestValidationError
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, JsonValue, ValidationError
-from pydantic_core import from_json
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError, from_json
 from starlette.convertors import StringConvertor
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from api.access import check_permission
@@ -17,7 +27,8 @@ from api.actions import EVERY
 from api.door import IDENTITY
 from api.guests import Guests
 from api.metrics import Metrics
-from api.uploads import Desk
+from api.problems import NO_JSON
+from api.uploads import Desk, begin_stream, in_thread, media_type
 from api.waiting import WaitingRoom
 from registry.access import Identity
 from registry.errors import Fault, ForbiddenError, InvalidInputError, InvalidNameError, NotFoundError
@@ -39,6 +50,25 @@ PAGE = 50
 LONGEST_PAGE = 200
 WATCHERS = 4
 JSON = "application/json"
+MOST_FAULTS = 1000
+"""More wrong values of one body are counted only."""
+TOO_MANY: Final = "{count} things in it are wrong, too many to name each"
+MOST_PLACED = 4 * 1024 * 1024
+"""In a longer body, wrong values are told without their places."""
+
+
+def _with_few_faults(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+    """Raises PydanticCustomError in the place of more faults than anyone reads: telling each takes seconds."""
+    try:
+        return validate(value)
+    except ValidationError as error:
+        if error.error_count() <= MOST_FAULTS:
+            raise
+        raise PydanticCustomError("too_many_faults", TOO_MANY, {"count": error.error_count()}) from None
+
+
+Body = Annotated[Model, WrapValidator(_with_few_faults)]
+"""A model that a request brings as its body; every route takes its JSON as one of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,18 +240,41 @@ def _selector(ref: str) -> Selector:
         raise
 
 
+async def read_json(request: Request, model: type[Model], *, limit_bytes: int) -> Model:
+    """A request's body as a model, read beside all other requests, for bodies that may be large.
+
+    Raises:
+        TooLargeError: it is over the limit; where its length is given, before anything is read.
+        HTTPException: 415, it is no JSON.
+        RequestValidationError, InvalidInputError: as `parse_json`.
+    """
+    if media_type(request) != JSON:
+        raise HTTPException(415, NO_JSON)
+    begin_stream(request, limit_bytes=limit_bytes)
+    return await in_thread(parse_json, await request.body(), model)
+
+
 def parse_json(text: bytes | str, model: type[Model]) -> Model:
-    """JSON text as a model. Raises RequestValidationError, as the framework does for bodies that it reads itself."""
+    """JSON text as a model.
+
+    Raises:
+        RequestValidationError: values are wrong, as the framework has it of bodies that it reads itself.
+        InvalidInputError: so many are wrong that telling each would take seconds.
+    """
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
+        if error.error_count() > MOST_FAULTS:
+            raise InvalidInputError(f"the body is wrong: {TOO_MANY.format(count=error.error_count())}") from None
         wrong = error.errors(include_url=False)
         placed = [{**each, "loc": ("body", *each["loc"])} for each in wrong]
         raise RequestValidationError(placed, body=_parsed(text)) from error
 
 
 def _parsed(text: bytes | str) -> object:
-    """What a body says, to find places in; nothing where it is no JSON."""
+    """What a body says, to find places in; nothing where it is no JSON, or so long that it had better be read once."""
+    if len(text) > MOST_PLACED:
+        return None
     try:
         parsed: object = from_json(text)
     except ValueError:

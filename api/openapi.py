@@ -74,6 +74,13 @@ def raw_body(description: str, *, also: tuple[str, type[BaseModel]] | None = Non
     return {"requestBody": {"required": True, "description": description, "content": content}}
 
 
+def json_body(model: type[BaseModel]) -> Description:
+    """The `openapi_extra` of a route that reads its JSON itself, as a model whose parts are in answers too."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
 UNCHANGED: Responses = {304: {"description": "The caller has it already."}}
 """The `responses` of a route whose answer has an entity tag."""
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from api.answers import answer, tagged
 from api.byte_ranges import REVALIDATED
 from api.conditions import alias_condition
-from api.inputs import Moment, PathAlias, TheModule, TheOwner, TheZoo
+from api.inputs import Body, Moment, PathAlias, TheModule, TheOwner, TheZoo
 from api.openapi import UNCHANGED, refusals, takes_headers
 from registry.errors import (
     InvalidNameError,
@@ -69,7 +69,7 @@ def show_alias(module: TheModule, alias: TheAlias, request: Request, zoo: TheZoo
     openapi_extra=takes_headers("If-Match", "If-None-Match"),
 )
 def set_alias(
-    module: TheModule, alias: TheAlias, body: AliasTarget, *, request: Request, zoo: TheZoo, owner: TheOwner
+    module: TheModule, alias: TheAlias, body: Body[AliasTarget], *, request: Request, zoo: TheZoo, owner: TheOwner
 ) -> Response:
     """Point an alias at a version, if it is still where `If-Match` says, or new with `If-None-Match: *`."""
     condition = alias_condition(request, present=_revision(zoo, module, alias), alias=alias)

@@ -11,10 +11,23 @@ from starlette.responses import Response
 
 from api.answers import answer
 from api.events import MEDIA_TYPE, Subject, follow
-from api.inputs import NAME, PAGE, Cursor, Limit, Services, TheIdentity, TheServices, TheZoo, any_word_but
-from api.openapi import refusals
+from api.inputs import (
+    NAME,
+    PAGE,
+    Body,
+    Cursor,
+    Limit,
+    Services,
+    TheIdentity,
+    TheServices,
+    TheZoo,
+    any_word_but,
+    read_json,
+)
+from api.openapi import json_body, refusals
 from api.request_keys import TheKey
 from api.uploads import in_thread
+from registry.access import Identity
 from registry.access_rules import blobs_of
 from registry.errors import (
     BusyError,
@@ -27,6 +40,7 @@ from registry.errors import (
     KeyReusedError,
     LeaseLostError,
     NotFoundError,
+    TooLargeError,
 )
 from registry.frozen import Frozen
 from registry.names import DigestField, ModuleName
@@ -37,6 +51,10 @@ from registry.work import JobResult, WorkKind
 router = APIRouter(tags=["jobs"])
 
 LONGEST_CLAIM_SECONDS = 30.0
+RESULT_LIMIT_FACTOR = 64
+"""What a worker brings back holds a line for each image, so it may be so much larger than other JSON."""
+HOME_RESULT_LIMIT_FACTOR = 8
+"""What is brought from home, by whoever may do no other job, holds a line for each module."""
 
 CLAIM = "claim"
 register_url_convertor("job", any_word_but(CLAIM))
@@ -107,7 +125,7 @@ class Release(Frozen):
         NotFoundError,
     ),
 )
-def submit_job(body: NewJob, zoo: TheZoo, identity: TheIdentity, key: TheKey) -> Response:
+def submit_job(body: Body[NewJob], zoo: TheZoo, identity: TheIdentity, key: TheKey) -> Response:
     """Queue a training run."""
     name, pairs = ModuleName.parse(body.name), body.recipe.pairs
     zoo.access.require_namespace(identity, name)
@@ -185,7 +203,7 @@ def cancel_job(job_id: JobId, services: TheServices, identity: TheIdentity) -> R
         204: {"description": "There is no work."},
     },
 )
-async def claim_job(body: Claim, request: Request, services: TheServices, identity: TheIdentity) -> Response:
+async def claim_job(body: Body[Claim], request: Request, services: TheServices, identity: TheIdentity) -> Response:
     """Give a worker the oldest free job under a lease, as soon as there is one; at most 30 seconds later, none."""
     if body.query is None:
         services.zoo.access.require_worker(identity)
@@ -203,7 +221,7 @@ async def claim_job(body: Claim, request: Request, services: TheServices, identi
     operation_id="renew_job",
     responses=refusals(NotFoundError, LeaseLostError, InvalidInputError),
 )
-def renew_job(job_id: JobId, body: Heartbeat, zoo: TheZoo, identity: TheIdentity) -> Response:
+def renew_job(job_id: JobId, body: Body[Heartbeat], zoo: TheZoo, identity: TheIdentity) -> Response:
     """Renew a lease, say how far the job is, and keep a checkpoint, which the next worker goes on from."""
     zoo.access.require_report(identity, job_id, brought=() if body.checkpoint is None else (body.checkpoint,))
     beat = zoo.jobs.heartbeat(job_id, attempt=body.attempt, progress=body.progress, checkpoint=body.checkpoint)
@@ -214,10 +232,20 @@ def renew_job(job_id: JobId, body: Heartbeat, zoo: TheZoo, identity: TheIdentity
     "/jobs/{job_id:job}/finish",
     response_model=Job,
     operation_id="finish_job",
-    responses=refusals(NotFoundError, LeaseLostError, InvalidInputError),
+    responses=refusals(NotFoundError, LeaseLostError, InvalidInputError, TooLargeError),
+    openapi_extra=json_body(Finish),
 )
-def finish_job(job_id: JobId, body: Finish, services: TheServices, identity: TheIdentity) -> Response:
+async def finish_job(job_id: JobId, request: Request, services: TheServices, identity: TheIdentity) -> Response:
     """End a job with what it brought; publishing and ending are one step."""
+    await in_thread(services.zoo.access.require_report, identity, job_id)
+    factor = RESULT_LIMIT_FACTOR if identity.works else HOME_RESULT_LIMIT_FACTOR
+    limit = factor * services.zoo.settings.json_limit_bytes
+    body = await read_json(request, Finish, limit_bytes=limit)
+    return await in_thread(_finished, services, identity, job_id, body)
+
+
+def _finished(services: Services, identity: Identity, job_id: int, body: Finish) -> Response:
+    """End a job whose result has been read."""
     services.zoo.access.require_report(identity, job_id, brought=blobs_of(body.result))
     job = services.zoo.jobs.finish(job_id, attempt=body.attempt, result=body.result)
     _ended(services, job)
@@ -236,7 +264,7 @@ def _ended(services: Services, job: Job) -> None:
     operation_id="fail_job",
     responses=refusals(NotFoundError, LeaseLostError),
 )
-def fail_job(job_id: JobId, body: Failure, services: TheServices, identity: TheIdentity) -> Response:
+def fail_job(job_id: JobId, body: Body[Failure], services: TheServices, identity: TheIdentity) -> Response:
     """End a job that cannot be done."""
     services.zoo.access.require_report(identity, job_id)
     job = services.zoo.jobs.fail(job_id, attempt=body.attempt, error=body.error)
@@ -250,7 +278,7 @@ def fail_job(job_id: JobId, body: Failure, services: TheServices, identity: TheI
     operation_id="release_job",
     responses=refusals(NotFoundError, LeaseLostError),
 )
-def release_job(job_id: JobId, body: Release, zoo: TheZoo, identity: TheIdentity) -> Response:
+def release_job(job_id: JobId, body: Body[Release], zoo: TheZoo, identity: TheIdentity) -> Response:
     """Give a job back unharmed, for the next worker to claim."""
     zoo.access.require_report(identity, job_id)
     return answer(zoo.jobs.release(job_id, attempt=body.attempt))

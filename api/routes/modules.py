@@ -19,6 +19,7 @@ from api.inputs import (
     LONGEST_PAGE,
     PAGE,
     SHAPE,
+    Body,
     Cursor,
     Limit,
     Services,
@@ -281,7 +282,9 @@ def show_lineage(ref: TheRef, zoo: TheZoo, limit: Limit = LONGEST_PAGE, cursor: 
     operation_id="yank_version",
     responses=refusals(InvalidNameError, NotFoundError),
 )
-def yank_version(module: TheModule, version: TheVersion, body: YankReason, zoo: TheZoo, owner: TheOwner) -> Response:
+def yank_version(
+    module: TheModule, version: TheVersion, body: Body[YankReason], zoo: TheZoo, owner: TheOwner
+) -> Response:
     """Hide a version from searches and `latest`; it is still fetched when named."""
     return answer(zoo.modules.yank(module, version, body.reason, by=owner))
 

@@ -16,6 +16,7 @@ from api.conditions import not_modified, preference_applied, preferred_wait
 from api.inputs import (
     PAGE,
     REF,
+    Body,
     Cursor,
     Limit,
     Services,
@@ -73,7 +74,7 @@ class Trial(Frozen):
 
 
 @router.post(f"/pipelines/{CHECK}", response_model=PipelineCheck, operation_id="check_pipeline", responses=refusals())
-def check_pipeline(body: Trial, zoo: TheZoo) -> Response:
+def check_pipeline(body: Body[Trial], zoo: TheZoo) -> Response:
     """Whether modules fit one after the other, and every place where they do not."""
     found = zoo.pipelines.check(body.modules)
     faults = tuple(PipelineFault(pointer=each.pointer, detail=each.detail, code=each.code) for each in found)
@@ -90,7 +91,7 @@ def check_pipeline(body: Trial, zoo: TheZoo) -> Response:
         200: {"description": "The pipeline is there already.", "model": Pipeline},
     },
 )
-def compose_pipeline(body: Composition, zoo: TheZoo, owner: TheOwner, key: TheKey) -> Response:
+def compose_pipeline(body: Body[Composition], zoo: TheZoo, owner: TheOwner, key: TheKey) -> Response:
     """Compose modules into a pipeline, pinned to their digests."""
     composed = zoo.pipelines.compose(body.name, body.modules, by=owner, key=key)
     headers = {"Location": f"/pipelines/{composed.pipeline.id}"}

@@ -9,7 +9,7 @@ from starlette.convertors import register_url_convertor
 from starlette.responses import Response
 
 from api.answers import answer
-from api.inputs import PAGE, Cursor, Limit, TheIdentity, TheZoo, any_word_but
+from api.inputs import PAGE, Body, Cursor, Limit, TheIdentity, TheZoo, any_word_but
 from api.openapi import refusals
 from registry.access import TokenRole
 from registry.errors import ForbiddenError, InvalidInputError, NotFoundError
@@ -41,7 +41,7 @@ class WantedToken(Frozen):
     operation_id="create_token",
     responses=refusals(ForbiddenError, InvalidInputError),
 )
-def create_token(body: WantedToken, zoo: TheZoo, identity: TheIdentity) -> Response:
+def create_token(body: Body[WantedToken], zoo: TheZoo, identity: TheIdentity) -> Response:
     """Make a token. Its secret is in this answer and nowhere else: the zoo keeps a hash of it."""
     scope = TokenScope(**{**dict(body), "owner": body.owner or identity.owner})
     made = zoo.tokens.create(scope, by=identity.owner)
