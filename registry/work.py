@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import FailFast, Field, model_validator
+from pydantic import AfterValidator, FailFast, Field, model_validator
 
 from registry.frozen import Frozen
 from registry.names import DigestField
@@ -136,6 +136,14 @@ ONE_FAULT = FailFast()
 """Of what a worker brings, which may be long, the first wrong item of a list is told and no other looked at."""
 
 
+def without_nul(text: str) -> str:
+    """What a worker says of a failure, in which anything may be quoted; PostgreSQL keeps no text with NUL."""
+    return text.replace("\x00", "\ufffd")
+
+
+Reason = Annotated[str, Field(max_length=LONGEST_REASON), AfterValidator(without_nul)]
+
+
 class NewModule(Frozen):
     """A module that a job trained: its bytes are uploaded already, and are published when the job finishes.
 
@@ -169,14 +177,14 @@ class ModuleFailure(Frozen):
     """Why a module could not be scored; the others of the same work were."""
 
     module: DigestField
-    reason: Annotated[str, Field(max_length=LONGEST_REASON)]
+    reason: Reason
 
 
 class ModuleVerdict(Frozen):
     """What a worker found when it built and ran a module: nothing wrong, or why the module cannot be used."""
 
     module: DigestField
-    refused: Annotated[str, Field(min_length=1, max_length=LONGEST_REASON)] | None = None
+    refused: Annotated[Reason, Field(min_length=1)] | None = None
 
 
 class ScoreResult(Frozen):
