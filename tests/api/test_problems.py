@@ -66,6 +66,9 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, object]
         ("GET", "/modules?role=stem", 422, "invalid_input"),
         ("GET", "/transferability/map?task=one", 404, "not_found"),
         ("POST", "/datasets?broken=mend", 422, "invalid_input"),
+        ("GET", "/audit?since=0001-01-01T00:00:00%2B14:00", 422, "invalid_input"),
+        ("GET", "/audit?since=9999-12-31T23:59:59-14:00", 422, "invalid_input"),
+        ("GET", "/modules/a/b/aliases/c/history?at=9999-12-31T23:59:59-14:00", 422, "invalid_input"),
     ],
 )
 def test_a_refusal_is_a_problem(http: httpx.Client, method: str, path: str, status: int, code: str) -> None:
