@@ -132,7 +132,7 @@ class JobService:
         limit: int,
         cursor: str | None,
     ) -> Page[Job]:
-        """Jobs of an owner, or of all, newest first."""
+        """Jobs of an owner, or of all, newest first, without their results."""
         with self._begin() as work:
             return work.jobs.list(kind=kind, status=status, owner=owner, limit=limit, cursor=cursor)
 

@@ -75,7 +75,7 @@ def _read_keys(plain: object, order: str, kinds: Sequence[type[Key]]) -> tuple[K
 
 
 def _read_key(key: object, kind: type[Key]) -> Key:
-    """One sort key, as every database takes it. Raises ValueError unless it is of its kind, OverflowError beyond time."""
+    """One sort key, as databases take it. Raises ValueError unless it is of its kind, OverflowError for no date."""
     if kind is datetime and isinstance(key, str):
         moment = datetime.fromisoformat(key)
         if moment.tzinfo is not None:

@@ -145,7 +145,7 @@ def list_jobs(
     limit: Limit = PAGE,
     cursor: Cursor = None,
 ) -> Response:
-    """Your jobs, newest first; for an admin, all."""
+    """Your jobs, newest first, without their results, which may be long; for an admin, all."""
     owner = None if identity.is_admin else identity.owner
     return answer(zoo.jobs.list(kind=kind, status=status, owner=owner, limit=limit, cursor=cursor))
 
