@@ -147,14 +147,18 @@ class Door:
             )
 
     async def _identity(self, caller: Caller, asked: Wanted | None) -> Identity:
-        """Who asks. Raises InvalidTokenError, ForbiddenError, and RateLimitedError for who brings too many tokens."""
-        if caller.secret is not None and not self._gate.is_known(caller):
+        """Who asks. Raises InvalidTokenError, ForbiddenError, and RateLimitedError for who brings too many tokens.
+
+        A token that is right is let in however many wrong ones came from its address: others may share that.
+        """
+        if self._gate.is_guess(caller):
             self._limits.check_failures(caller.address)
         try:
             if self._gate.is_costly(caller, asked):
                 return await to_thread.run_sync(self._gate.identify, caller, asked)
             return self._gate.identify(caller, asked)
         except InvalidTokenError:
+            self._limits.check_failures(caller.address)
             self._limits.note_failure(caller.address)
             raise
 
