@@ -27,7 +27,7 @@ from registry.wrong_values import told
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 FAULTS_TOLD = 100
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 METHOD_NOT_ALLOWED = 405
 CHALLENGE = 'Bearer realm="zoo"'
 NO_JSON = "this request takes JSON; send it with Content-Type: application/json"
@@ -159,7 +159,7 @@ def _http_error(request: Request, error: Exception) -> Response:
     if error.status_code not in (404, METHOD_NOT_ALLOWED):
         detail = str(error.detail)
     headers = dict(error.headers or {})
-    if error.status_code == METHOD_NOT_ALLOWED:
+    if error.detail == HTTPStatus.METHOD_NOT_ALLOWED.phrase:  # the framework's; whoever words a refusal names them all
         headers["Allow"] = ", ".join(_allowed(request))
     return respond(framework_problem(error.status_code, detail), request_id_of(request), headers=headers)
 
