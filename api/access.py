@@ -48,8 +48,7 @@ class Caller:
     @property
     def secret(self) -> str | None:
         """The token that the request brings; None where it brings none, or something else than a token."""
-        scheme, _, given = self.headers.get("authorization", "").partition(" ")
-        return given.strip() if scheme.lower() == "bearer" else None
+        return bearer_of(self.headers)
 
     @property
     def cookie(self) -> str | None:
@@ -59,6 +58,12 @@ class Caller:
         except CookieError:
             return None
         return None if found is None else found.value
+
+
+def bearer_of(headers: Mapping[str, str]) -> str | None:
+    """The token of a request's headers; None where they have none, or something else than a token."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else None
 
 
 class Gate:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from kernel_methods.kernels import EstimatorName, PooledName, RankBy
 from registry.frozen import Frozen
-from registry.names import DigestField
+from registry.names import WORD_PATTERN, DigestField
 from registry.rankings import RankedModule
 
 MOST_OUTCOMES = 1000
@@ -25,7 +25,7 @@ LEAST_QUERIES = 3
 How = Literal["linear_probe", "fine_tuned", "other"]
 """How a module was used on the task: frozen under a linear classifier, trained on, or in another way."""
 
-Metric = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Metric = Annotated[str, Field(pattern=f"^{WORD_PATTERN}$")]
 """What was measured, such as "accuracy"; larger is better."""
 
 CalibratedName = Literal[PooledName, EstimatorName, "static"]

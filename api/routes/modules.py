@@ -12,6 +12,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.actions import MODULE, VERSION
 from api.answers import answer, tagged
 from api.byte_ranges import FOR_EVER, PRIVATE_FOR_EVER, REVALIDATED, Content, serve
 from api.inputs import (
@@ -56,9 +57,6 @@ from registry.records import Lineage, ModuleOverview, ModulePage, ModuleSearch, 
 from registry.zoo import Zoo
 
 router = APIRouter(tags=["modules"])
-
-MODULE = "/modules/{namespace}/{name}"
-VERSION = f"{MODULE}/versions/{{ref}}"
 
 
 class SearchParameters(ModuleSearch):
@@ -241,7 +239,8 @@ def _lifetime(ref: ModuleRef, identity: Identity) -> str:
     f"{VERSION}/parts",
     response_model=PartDigests,
     operation_id="list_file_parts",
-    responses=refusals(InvalidNameError, NotFoundError, CorruptBlobError),
+    responses={**refusals(InvalidNameError, NotFoundError, CorruptBlobError), **UNCHANGED},
+    openapi_extra=takes_headers("If-None-Match"),
 )
 def list_file_parts(ref: TheRef, request: Request, zoo: TheZoo, identity: TheIdentity) -> Response:
     """The digest of each part of 8 MiB of a version's file, so that one that was read wrong can be read again."""

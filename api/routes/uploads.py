@@ -12,10 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.answers import JSON
 from api.byte_ranges import repr_digest
 from api.door import HEAD, SAID
-from api.inputs import Services, TheOwner, TheServices, TheZoo
+from api.inputs import JSON, Services, TheOwner, TheServices, TheZoo
 from api.openapi import refusals, takes_headers
 from api.receiving import ALGORITHMS, BodyChecksum, receive
 from api.uploads import begin_stream, finally_in_thread, in_thread, media_type
