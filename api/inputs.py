@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, TypeVar
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Path, Query
@@ -16,10 +16,8 @@ from pydantic import (
     Field,
     JsonValue,
     ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
 )
-from pydantic_core import PydanticCustomError, from_json
+from pydantic_core import from_json
 from starlette.convertors import StringConvertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -52,25 +50,8 @@ PAGE = 50
 LONGEST_PAGE = 200
 WATCHERS = 4
 JSON = "application/json"
-MOST_FAULTS = 1000
-"""More wrong values of one body are counted only."""
-TOO_MANY: Final = "{count} things in it are wrong, too many to name each"
 MOST_PLACED = 4 * 1024 * 1024
 """In a longer body, wrong values are told without their places."""
-
-
-def _with_few_faults(value: object, validate: ValidatorFunctionWrapHandler) -> object:
-    """Raises PydanticCustomError in the place of more faults than anyone reads: telling each takes seconds."""
-    try:
-        return validate(value)
-    except ValidationError as error:
-        if error.error_count() <= MOST_FAULTS:
-            raise
-        raise PydanticCustomError("too_many_faults", TOO_MANY, {"count": error.error_count()}) from None
-
-
-Body = Annotated[Model, WrapValidator(_with_few_faults)]
-"""A model that a request brings as its body; every route takes its JSON as one of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +237,7 @@ async def read_json(request: Request, model: type[Model], *, limit_bytes: int) -
     Raises:
         TooLargeError: it is over the limit; where its length is given, before anything is read.
         HTTPException: 415, it is no JSON.
-        RequestValidationError, InvalidInputError: as `parse_json`.
+        RequestValidationError: as `parse_json`.
     """
     if media_type(request) != JSON:
         raise HTTPException(415, NO_JSON)
@@ -265,17 +246,10 @@ async def read_json(request: Request, model: type[Model], *, limit_bytes: int) -
 
 
 def parse_json(text: bytes | str, model: type[Model]) -> Model:
-    """JSON text as a model.
-
-    Raises:
-        RequestValidationError: values are wrong, as the framework has it of bodies that it reads itself.
-        InvalidInputError: so many are wrong that telling each would take seconds.
-    """
+    """JSON text as a model. Raises RequestValidationError, as the framework does for bodies that it reads itself."""
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        if error.error_count() > MOST_FAULTS:
-            raise InvalidInputError(f"the body is wrong: {TOO_MANY.format(count=error.error_count())}") from None
         wrong = error.errors(include_url=False)
         placed = [{**each, "loc": ("body", *each["loc"])} for each in wrong]
         raise RequestValidationError(placed, body=_parsed(text)) from error

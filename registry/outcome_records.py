@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from kernel_methods.kernels import EstimatorName, PooledName, RankBy
-from registry.frozen import Frozen
+from registry.frozen import Asked, Frozen
 from registry.names import WORD_PATTERN, DigestField
 from registry.rankings import RankedModule
 
@@ -51,7 +51,7 @@ def _some(outcomes: tuple[PostedOutcome, ...]) -> tuple[PostedOutcome, ...]:
     return outcomes
 
 
-class PostedOutcomes(Frozen):
+class PostedOutcomes(Asked):
     """Outcomes of one query, taken all or none."""
 
     outcomes: Annotated[

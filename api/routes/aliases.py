@@ -11,7 +11,7 @@ from api.actions import ALIAS
 from api.answers import answer, tagged
 from api.byte_ranges import REVALIDATED
 from api.conditions import alias_condition
-from api.inputs import Body, Moment, PathAlias, TheModule, TheOwner, TheZoo
+from api.inputs import Moment, PathAlias, TheModule, TheOwner, TheZoo
 from api.openapi import UNCHANGED, refusals, takes_headers
 from registry.errors import (
     InvalidNameError,
@@ -19,7 +19,7 @@ from registry.errors import (
     PreconditionFailedError,
     PreconditionRequiredError,
 )
-from registry.frozen import Frozen
+from registry.frozen import Asked
 from registry.names import ModuleName, parse_alias
 from registry.records import Alias, AliasMove, Page
 from registry.zoo import Zoo
@@ -38,7 +38,7 @@ TheAlias = Annotated[str, Depends(alias_word)]
 When = Annotated[Moment | None, Query(description="a moment with its time zone, such as 2026-11-01T00:00:00Z")]
 
 
-class AliasTarget(Frozen):
+class AliasTarget(Asked):
     """The version an alias is to point at."""
 
     version: Annotated[int, Field(ge=1, lt=2**31)]
@@ -68,7 +68,7 @@ def show_alias(module: TheModule, alias: TheAlias, request: Request, zoo: TheZoo
     openapi_extra=takes_headers("If-Match", "If-None-Match"),
 )
 def set_alias(
-    module: TheModule, alias: TheAlias, body: Body[AliasTarget], *, request: Request, zoo: TheZoo, owner: TheOwner
+    module: TheModule, alias: TheAlias, body: AliasTarget, *, request: Request, zoo: TheZoo, owner: TheOwner
 ) -> Response:
     """Point an alias at a version, if it is still where `If-Match` says, or new with `If-None-Match: *`."""
     condition = alias_condition(request, present=_revision(zoo, module, alias), alias=alias)

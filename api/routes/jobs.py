@@ -14,7 +14,6 @@ from api.events import MEDIA_TYPE, Subject, follow
 from api.inputs import (
     NAME,
     PAGE,
-    Body,
     Cursor,
     Limit,
     Services,
@@ -42,7 +41,7 @@ from registry.errors import (
     NotFoundError,
     TooLargeError,
 )
-from registry.frozen import Frozen
+from registry.frozen import Asked
 from registry.names import DigestField, ModuleName
 from registry.recipes import TrainingRecipe
 from registry.records import Job, JobStatus, Page, Progress
@@ -63,14 +62,14 @@ JobId = Annotated[int, Path(ge=1, lt=2**63)]
 Attempt = Annotated[int, Field(ge=1, lt=2**31, description="the attempt that the claim gave; another one is refused")]
 
 
-class NewJob(Frozen):
+class NewJob(Asked):
     """A training run to be queued; what it trains is published under ``namespace/name``."""
 
     name: Annotated[str, Field(json_schema_extra=NAME)]
     recipe: TrainingRecipe
 
 
-class Claim(Frozen):
+class Claim(Asked):
     """A worker that is free, what it can do, and how long it waits for work.
 
     Whoever asked a query on data that stays at home names it, and gets its jobs of the kind score-here.
@@ -82,7 +81,7 @@ class Claim(Frozen):
     query: Annotated[str, Field(max_length=200)] | None = None
 
 
-class Heartbeat(Frozen):
+class Heartbeat(Asked):
     """A worker that is alive, how far it is, and where it put a new checkpoint; null leaves the last one."""
 
     attempt: Attempt
@@ -90,21 +89,21 @@ class Heartbeat(Frozen):
     checkpoint: DigestField | None = None
 
 
-class Finish(Frozen):
+class Finish(Asked):
     """What a worker brings back."""
 
     attempt: Attempt
     result: JobResult
 
 
-class Failure(Frozen):
+class Failure(Asked):
     """Why a worker could not do it."""
 
     attempt: Attempt
     error: Annotated[str, Field(min_length=1)]
 
 
-class Release(Frozen):
+class Release(Asked):
     """A worker that gives a job back, as one does that is told to end."""
 
     attempt: Attempt
@@ -125,7 +124,7 @@ class Release(Frozen):
         NotFoundError,
     ),
 )
-def submit_job(body: Body[NewJob], zoo: TheZoo, identity: TheIdentity, key: TheKey) -> Response:
+def submit_job(body: NewJob, zoo: TheZoo, identity: TheIdentity, key: TheKey) -> Response:
     """Queue a training run."""
     name, pairs = ModuleName.parse(body.name), body.recipe.pairs
     zoo.access.require_namespace(identity, name)
@@ -203,7 +202,7 @@ def cancel_job(job_id: JobId, services: TheServices, identity: TheIdentity) -> R
         204: {"description": "There is no work."},
     },
 )
-async def claim_job(body: Body[Claim], request: Request, services: TheServices, identity: TheIdentity) -> Response:
+async def claim_job(body: Claim, request: Request, services: TheServices, identity: TheIdentity) -> Response:
     """Give a worker the oldest free job under a lease, as soon as there is one; at most 30 seconds later, none."""
     if body.query is None:
         services.zoo.access.require_worker(identity)
@@ -221,7 +220,7 @@ async def claim_job(body: Body[Claim], request: Request, services: TheServices, 
     operation_id="renew_job",
     responses=refusals(NotFoundError, LeaseLostError, InvalidInputError),
 )
-def renew_job(job_id: JobId, body: Body[Heartbeat], zoo: TheZoo, identity: TheIdentity) -> Response:
+def renew_job(job_id: JobId, body: Heartbeat, zoo: TheZoo, identity: TheIdentity) -> Response:
     """Renew a lease, say how far the job is, and keep a checkpoint, which the next worker goes on from."""
     zoo.access.require_report(identity, job_id, brought=() if body.checkpoint is None else (body.checkpoint,))
     beat = zoo.jobs.heartbeat(job_id, attempt=body.attempt, progress=body.progress, checkpoint=body.checkpoint)
@@ -264,7 +263,7 @@ def _ended(services: Services, job: Job) -> None:
     operation_id="fail_job",
     responses=refusals(NotFoundError, LeaseLostError),
 )
-def fail_job(job_id: JobId, body: Body[Failure], services: TheServices, identity: TheIdentity) -> Response:
+def fail_job(job_id: JobId, body: Failure, services: TheServices, identity: TheIdentity) -> Response:
     """End a job that cannot be done."""
     services.zoo.access.require_report(identity, job_id)
     job = services.zoo.jobs.fail(job_id, attempt=body.attempt, error=body.error)
@@ -278,7 +277,7 @@ def fail_job(job_id: JobId, body: Body[Failure], services: TheServices, identity
     operation_id="release_job",
     responses=refusals(NotFoundError, LeaseLostError),
 )
-def release_job(job_id: JobId, body: Body[Release], zoo: TheZoo, identity: TheIdentity) -> Response:
+def release_job(job_id: JobId, body: Release, zoo: TheZoo, identity: TheIdentity) -> Response:
     """Give a job back unharmed, for the next worker to claim."""
     zoo.access.require_report(identity, job_id)
     return answer(zoo.jobs.release(job_id, attempt=body.attempt))

@@ -20,7 +20,6 @@ from api.inputs import (
     LONGEST_PAGE,
     PAGE,
     SHAPE,
-    Body,
     Cursor,
     Limit,
     Services,
@@ -49,7 +48,7 @@ from registry.errors import (
     StorageFullError,
     TooLargeError,
 )
-from registry.frozen import Frozen
+from registry.frozen import Asked
 from registry.manifest import ModuleManifest
 from registry.names import LATEST, Digest, DigestField, ModuleRef
 from registry.parts import PartDigests
@@ -69,13 +68,13 @@ class SearchParameters(ModuleSearch):
     facets: Annotated[bool, Field(description="count the values of each field over everything found")] = False
 
 
-class UploadedBytes(Frozen):
+class UploadedBytes(Asked):
     """Bytes that were uploaded before, with `PUT /blobs/{digest}`."""
 
     digest: DigestField
 
 
-class YankReason(Frozen):
+class YankReason(Asked):
     """Why a version should not be used any more; null takes the yank back."""
 
     reason: Annotated[str, Field(min_length=1, max_length=2000, pattern="^[^\x00]*$")] | None
@@ -281,9 +280,7 @@ def show_lineage(ref: TheRef, zoo: TheZoo, limit: Limit = LONGEST_PAGE, cursor: 
     operation_id="yank_version",
     responses=refusals(InvalidNameError, NotFoundError),
 )
-def yank_version(
-    module: TheModule, version: TheVersion, body: Body[YankReason], zoo: TheZoo, owner: TheOwner
-) -> Response:
+def yank_version(module: TheModule, version: TheVersion, body: YankReason, zoo: TheZoo, owner: TheOwner) -> Response:
     """Hide a version from searches and `latest`; it is still fetched when named."""
     return answer(zoo.modules.yank(module, version, body.reason, by=owner))
 

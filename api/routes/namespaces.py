@@ -7,10 +7,10 @@ from pydantic import Field
 from starlette.responses import Response
 
 from api.answers import answer
-from api.inputs import Body, TheOwner, TheZoo
+from api.inputs import TheOwner, TheZoo
 from api.openapi import refusals
 from registry.errors import ForbiddenError, InvalidInputError, InvalidNameError
-from registry.frozen import Frozen
+from registry.frozen import Asked
 from registry.namespace_records import MOST_MEMBERS, Namespace, Visibility
 from registry.records import Page
 from registry.token_records import Word
@@ -18,7 +18,7 @@ from registry.token_records import Word
 router = APIRouter(tags=["namespaces"])
 
 
-class WantedNamespace(Frozen):
+class WantedNamespace(Asked):
     """Who may know of a namespace: everybody, or its members, who are owners of tokens."""
 
     visibility: Visibility
@@ -53,7 +53,7 @@ def show_namespace(namespace: str, zoo: TheZoo) -> Response:
     operation_id="set_namespace",
     responses=refusals(ForbiddenError, InvalidInputError, InvalidNameError),
 )
-def set_namespace(namespace: str, body: Body[WantedNamespace], zoo: TheZoo, owner: TheOwner) -> Response:
+def set_namespace(namespace: str, body: WantedNamespace, zoo: TheZoo, owner: TheOwner) -> Response:
     """Make a namespace private, with these members and no others, or public."""
     wanted = Namespace(namespace=namespace, visibility=body.visibility, members=body.members)
     return answer(zoo.namespaces.set(wanted, by=owner))

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from api.answers import answer
-from api.inputs import PAGE, Body, Cursor, Limit, TheOwner, TheZoo
+from api.inputs import PAGE, Cursor, Limit, TheOwner, TheZoo
 from api.openapi import refusals
 from api.request_keys import TheKey
 from registry.errors import ConflictError, InvalidInputError, KeyReusedError, NotFoundError
@@ -26,7 +26,7 @@ router = APIRouter(tags=["outcomes"])
         200: {"description": "Nothing new: all were told before, by other values perhaps.", "model": KeptOutcomes},
     },
 )
-def post_outcomes(query: str, body: Body[PostedOutcomes], zoo: TheZoo, owner: TheOwner, key: TheKey) -> Response:
+def post_outcomes(query: str, body: PostedOutcomes, zoo: TheZoo, owner: TheOwner, key: TheKey) -> Response:
     """Tell what modules really reached on the task of a query, all or none; the last value told stands."""
     kept = zoo.outcomes.post(query, body.outcomes, owner=owner, key=key)
     headers = {"Location": f"/queries/{query}/outcomes"}

@@ -16,7 +16,6 @@ from api.conditions import not_modified, preference_applied, preferred_wait
 from api.inputs import (
     PAGE,
     REF,
-    Body,
     Cursor,
     Limit,
     Services,
@@ -41,7 +40,7 @@ from registry.errors import (
     PipelineMisfitError,
     TooLargeError,
 )
-from registry.frozen import Frozen
+from registry.frozen import Asked
 from registry.names import Digest, DigestField
 from registry.rankings import PipelineCheck, PipelineFault
 from registry.records import BlobInfo, Job, JobStatus, Page, Pipeline
@@ -59,14 +58,14 @@ REFS = Field(min_length=1, max_length=64, description="input, hidden ..., output
 Holding = Annotated[DigestField | None, Query(description="digest of a module that they hold")]
 
 
-class Composition(Frozen):
+class Composition(Asked):
     """Modules that are to run one after the other."""
 
     name: Word
     modules: Annotated[tuple[Ref, ...], REFS]
 
 
-class Trial(Frozen):
+class Trial(Asked):
     """Modules that might fit one after the other; a name is not needed yet."""
 
     name: str | None = None
@@ -74,7 +73,7 @@ class Trial(Frozen):
 
 
 @router.post(f"/pipelines/{CHECK}", response_model=PipelineCheck, operation_id="check_pipeline", responses=refusals())
-def check_pipeline(body: Body[Trial], zoo: TheZoo) -> Response:
+def check_pipeline(body: Trial, zoo: TheZoo) -> Response:
     """Whether modules fit one after the other, and every place where they do not."""
     found = zoo.pipelines.check(body.modules)
     faults = tuple(PipelineFault(pointer=each.pointer, detail=each.detail, code=each.code) for each in found)
@@ -91,7 +90,7 @@ def check_pipeline(body: Body[Trial], zoo: TheZoo) -> Response:
         200: {"description": "The pipeline is there already.", "model": Pipeline},
     },
 )
-def compose_pipeline(body: Body[Composition], zoo: TheZoo, owner: TheOwner, key: TheKey) -> Response:
+def compose_pipeline(body: Composition, zoo: TheZoo, owner: TheOwner, key: TheKey) -> Response:
     """Compose modules into a pipeline, pinned to their digests."""
     composed = zoo.pipelines.compose(body.name, body.modules, by=owner, key=key)
     headers = {"Location": f"/pipelines/{composed.pipeline.id}"}

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.answers import answer
-from api.inputs import PAGE, Body, Cursor, Limit, TheOwner, TheZoo
+from api.inputs import PAGE, Cursor, Limit, TheOwner, TheZoo
 from api.openapi import refusals
 from api.request_keys import TheKey
 from registry.errors import InvalidTaskError, KeyReusedError, NotFoundError
@@ -24,7 +24,7 @@ router = APIRouter(tags=["tasks"])
         200: {"description": "The task is there already.", "model": Task},
     },
 )
-def create_task(body: Body[TaskSpec], zoo: TheZoo, owner: TheOwner, key: TheKey) -> Response:
+def create_task(body: TaskSpec, zoo: TheZoo, owner: TheOwner, key: TheKey) -> Response:
     """Say what a dataset's labels mean: each class, and the labels merged into it."""
     created = zoo.tasks.create(body, owner=owner, key=key)
     headers = {"Location": f"/tasks/{created.task.id}"}

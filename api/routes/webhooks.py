@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.answers import answer
-from api.inputs import PAGE, Body, Cursor, Limit, TheOwner, TheZoo
+from api.inputs import PAGE, Cursor, Limit, TheOwner, TheZoo
 from api.openapi import refusals
 from api.request_keys import TheKey
 from registry.errors import InvalidInputError, KeyReusedError, NotFoundError
@@ -23,7 +23,7 @@ WEBHOOK = "/webhooks/{webhook}"
     operation_id="create_webhook",
     responses=refusals(InvalidInputError, KeyReusedError),
 )
-def create_webhook(body: Body[NewWebhook], zoo: TheZoo, owner: TheOwner, key: TheKey) -> Response:
+def create_webhook(body: NewWebhook, zoo: TheZoo, owner: TheOwner, key: TheKey) -> Response:
     """Have changes sent to an address from now on; the secret that signs them is told this once."""
     webhook = zoo.webhooks.create(body, owner=owner, key=key)
     headers = {"Location": f"/webhooks/{webhook.id}", "Cache-Control": "no-store"}
