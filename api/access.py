@@ -17,7 +17,21 @@ from registry.tokens import TokenService, cookie_of, is_well_formed
 COOKIE = "zoo_pages"
 READS = ("GET", "HEAD")
 LOCAL_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
-FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host")
+FORWARDED = (
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-real-ip",
+    "cf-connecting-ip",
+    "true-client-ip",
+)
+"""What proxies add to requests that they pass on; one that adds none of it cannot be told from this machine."""
+UNGUESSABLE_CHARACTERS = 20
+"""Of so many, a token of the operator's is let in whoever else tries tokens from the same address."""
 OWN_SITE = ("same-origin", "none")
 """What browsers say in Sec-Fetch-Site of requests that no other page made."""
 
@@ -34,8 +48,7 @@ class Caller:
     @property
     def secret(self) -> str | None:
         """The token that the request brings; None where it brings none, or something else than a token."""
-        scheme, _, given = self.headers.get("authorization", "").partition(" ")
-        return given.strip() if scheme.lower() == "bearer" else None
+        return bearer_of(self.headers)
 
     @property
     def cookie(self) -> str | None:
@@ -45,6 +58,12 @@ class Caller:
         except CookieError:
             return None
         return None if found is None else found.value
+
+
+def bearer_of(headers: Mapping[str, str]) -> str | None:
+    """The token of a request's headers; None where they have none, or something else than a token."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else None
 
 
 class Gate:
@@ -62,9 +81,10 @@ class Gate:
             return is_well_formed(secret) and not self._tokens.remembers(secret)
         return _is_visit(caller, wanted) and caller.cookie is not None
 
-    def is_known(self, caller: Caller) -> bool:
-        """Whether the caller brings a token of 256 bits that was right a moment ago, so that it is no guess."""
-        return caller.secret is not None and is_well_formed(caller.secret) and self._tokens.remembers(caller.secret)
+    def is_guess(self, caller: Caller) -> bool:
+        """Whether the caller might find out a short token of the operator's by trying; nobody can with 256 bits."""
+        short = self._token is not None and len(self._token) < UNGUESSABLE_CHARACTERS
+        return short and caller.secret is not None and not is_well_formed(caller.secret)
 
     def identify(self, caller: Caller, wanted: Wanted | None) -> Identity:
         """Who asks.

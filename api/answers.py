@@ -8,13 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.conditions import not_modified
+from api.inputs import JSON
 from api.pictures import PictureFormat, picture_of
 from api.uploads import in_thread
 from registry.errors import ConflictError
 from registry.rankings import MapPanels, ModuleSets, Ranking, Reusability, TaskMap
 
 PICTURES: dict[str, PictureFormat] = {"image/png": "png", "image/svg+xml": "svg"}
-JSON = "application/json"
 
 
 def answer(model: BaseModel, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

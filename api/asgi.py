@@ -3,7 +3,6 @@
 from fastapi import FastAPI
 
 from api.app import create_app
-from api.caretaker import Caretaker
 from registry.settings import Settings
 from registry.traces import spans_of_process
 from storage.wiring import open_zoo
@@ -21,5 +20,4 @@ def application(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     zoo = open_zoo(settings)
     settings.check_service(has_admin=zoo.tokens.has_admin())
-    Caretaker(zoo.collector, zoo.uploads, settings).start()
     return create_app(zoo, spans=spans_of_process("module-zoo-service"))

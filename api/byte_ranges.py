@@ -5,9 +5,8 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 from typing import BinaryIO
 
 import structlog
@@ -54,7 +53,6 @@ class Content:
     name: str
     digest: Digest | None = None
     cache: str = FOR_EVER
-    extra: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     link: Callable[[], BlobLink | None] = lambda: None
 
     @property
@@ -65,7 +63,6 @@ class Content:
             "Accept-Ranges": "bytes",
             "Cache-Control": self.cache,
             "Content-Disposition": f'attachment; filename="{self.name}"',
-            **self.extra,
         }
         if self.digest is not None:
             said["Repr-Digest"] = repr_digest(self.digest)
@@ -107,7 +104,9 @@ def _elsewhere(content: Content, link: BlobLink) -> Response:
 
 
 def _wanted_range(request: Request, content: Content) -> tuple[int, int] | None:
-    """First and past-the-last byte that are asked for; None for all of them."""
+    """First and past-the-last byte that are asked for; None for all of them, and for HEAD, which has no ranges."""
+    if request.scope.get(HEAD, False):
+        return None
     asked = ONE_RANGE.fullmatch(request.headers.get("range", ""))
     held = request.headers.get("if-range")
     if asked is None or (held is not None and held != f'"{content.etag}"'):

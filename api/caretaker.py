@@ -14,6 +14,9 @@ log = structlog.get_logger()
 LOOK_SECONDS = 60.0
 """A process asks so often whether it is its turn; more often where turns are shorter."""
 
+STOP_SECONDS = 2.0
+"""So long a process that ends waits for what it has under way."""
+
 
 class Caretaker:
     """A thread that collects when it is time. It may end at any moment, as whatever it did not do is done next time."""
@@ -30,9 +33,9 @@ class Caretaker:
         self._thread.start()
 
     def stop(self) -> None:
-        """End once what is being done is done."""
+        """End after what is under way; where that takes long, the process ends without it."""
         self._stopping.set()
-        self._thread.join()
+        self._thread.join(STOP_SECONDS)
 
     def _look_after(self) -> None:
         while not self._stopping.wait(self._seconds):

@@ -69,15 +69,21 @@ def _tags(header: str) -> list[tuple[bool, str]]:
 
 def preferred_wait(request: Request, *, default: float, limit: float) -> float:
     """How many seconds the caller is ready to wait, at most `limit`."""
+    asked = _asked_wait(request)
+    return min(default if asked is None else asked, limit)
+
+
+def preference_applied(request: Request, seconds: float) -> dict[str, str]:
+    """The header that says which wait was applied, where one was asked for."""
+    return {} if _asked_wait(request) is None else {"Preference-Applied": f"wait={seconds:g}"}
+
+
+def _asked_wait(request: Request) -> float | None:
+    """How many seconds `Prefer` asks to wait; None where it does not say, though it may say other things."""
     for preference in ",".join(request.headers.getlist("prefer")).split(","):
         if ANSWER_NOW.fullmatch(preference):
             return 0.0
         asked = WAIT.fullmatch(preference)
         if asked is not None:
-            return min(float(asked[1]), limit)
-    return min(default, limit)
-
-
-def preference_applied(request: Request, seconds: float) -> dict[str, str]:
-    """The header that says which wait was applied, where one was asked for."""
-    return {"Preference-Applied": f"wait={seconds:g}"} if "prefer" in request.headers else {}
+            return float(asked[1])
+    return None

@@ -5,7 +5,6 @@ traces, and turns whatever nobody expected into a problem without a stack trace.
 """
 
 import asyncio
-import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -40,9 +39,6 @@ HEAD = "zoo.head"
 IDENTITY = "zoo.identity"
 SAID = "zoo.said"
 """Headers that every answer to this request has, refusals included."""
-RESULT_PATH = re.compile(r"/jobs/[0-9]+/finish")
-RESULT_LIMIT_FACTOR = 64
-"""What a worker brings back holds a line for each image, so it may be so much larger than other JSON."""
 
 
 @dataclass(slots=True)
@@ -87,7 +83,7 @@ class Door:
             return
         exchange = _Exchange(scope, _request_id(Headers(scope=scope)), time.perf_counter(), scope["method"] == "HEAD")
         scope[REQUEST_ID] = exchange.request_id
-        scope[BODY_LIMIT] = _body_limit(scope["path"], self._settings.json_limit_bytes)
+        scope[BODY_LIMIT] = self._settings.json_limit_bytes  # routes that take more set their own
         with self._told_of(exchange) as span:
             try:
                 await self._guarded(exchange, receive, _Answer(exchange, send))
@@ -151,14 +147,18 @@ class Door:
             )
 
     async def _identity(self, caller: Caller, asked: Wanted | None) -> Identity:
-        """Who asks. Raises InvalidTokenError, ForbiddenError, and RateLimitedError for who brings too many tokens."""
-        if caller.secret is not None and not self._gate.is_known(caller):
+        """Who asks. Raises InvalidTokenError, ForbiddenError, and RateLimitedError for who brings too many tokens.
+
+        A token that is right is let in however many wrong ones came from its address: others may share that.
+        """
+        if self._gate.is_guess(caller):
             self._limits.check_failures(caller.address)
         try:
             if self._gate.is_costly(caller, asked):
                 return await to_thread.run_sync(self._gate.identify, caller, asked)
             return self._gate.identify(caller, asked)
         except InvalidTokenError:
+            self._limits.check_failures(caller.address)
             self._limits.note_failure(caller.address)
             raise
 
@@ -243,11 +243,6 @@ def _caller(scope: Scope) -> Caller:
         headers=Headers(scope=scope),
         address=client[0] if client else None,
     )
-
-
-def _body_limit(path: str, json_limit_bytes: int) -> int:
-    """How large a body may be that is read whole; routes that stream theirs set their own limit."""
-    return json_limit_bytes * (RESULT_LIMIT_FACTOR if RESULT_PATH.fullmatch(path) else 1)
 
 
 def _bounded(exchange: _Exchange, receive: Receive) -> Receive:

@@ -1,4 +1,4 @@
-"""What the service does beside answering: it brings changes to webhooks, in one thread, as long as it runs."""
+"""What the service does beside answering, in threads: it brings changes to webhooks, and collects bytes."""
 
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 import structlog
 from fastapi import FastAPI
 
+from api.caretaker import STOP_SECONDS, Caretaker
+from registry.zoo import Zoo
+
 log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0
 TROUBLE_SECONDS = 10.0
-STOP_SECONDS = 2.0
 
 
 class Errand:
@@ -49,8 +51,10 @@ class Errand:
 @asynccontextmanager
 async def running_errands(app: FastAPI) -> AsyncIterator[None]:
     """Run the errands of an app's zoo while it serves."""
-    courier = app.state.services.zoo.courier
-    errands = [] if courier is None else [Errand(courier.deliver_due, name="courier")]
+    zoo: Zoo = app.state.services.zoo
+    errands: list[Errand | Caretaker] = [Caretaker(zoo.collector, zoo.uploads, zoo.settings)]
+    if zoo.courier is not None:
+        errands.append(Errand(zoo.courier.deliver_due, name="courier"))
     for errand in errands:
         errand.start()
     try:

@@ -2,14 +2,24 @@
 
 import re
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Path, Query
 from fastapi.exceptions import RequestValidationError
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, JsonValue, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    ValidationError,
+)
 from pydantic_core import from_json
 from starlette.convertors import StringConvertor
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from api.access import check_permission
@@ -17,7 +27,8 @@ from api.actions import EVERY
 from api.door import IDENTITY
 from api.guests import Guests
 from api.metrics import Metrics
-from api.uploads import Desk
+from api.problems import NO_JSON
+from api.uploads import Desk, begin_stream, in_thread, media_type
 from api.waiting import WaitingRoom
 from registry.access import Identity
 from registry.errors import Fault, ForbiddenError, InvalidInputError, InvalidNameError, NotFoundError
@@ -39,6 +50,8 @@ PAGE = 50
 LONGEST_PAGE = 200
 WATCHERS = 4
 JSON = "application/json"
+MOST_PLACED = 4 * 1024 * 1024
+"""In a longer body, wrong values are told without their places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +101,15 @@ def _as_written(value: object) -> object:
     return value
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_as_written)]
+def _in_utc(value: datetime) -> datetime:
+    """The moment in UTC. Raises ValueError where UTC has no date for it."""
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{value.isoformat()} is no moment between the years 1 and 9999 in UTC") from error
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_written), AfterValidator(_in_utc)]
 """A moment with its time zone."""
 
 
@@ -210,6 +231,20 @@ def _selector(ref: str) -> Selector:
         raise
 
 
+async def read_json(request: Request, model: type[Model], *, limit_bytes: int) -> Model:
+    """A request's body as a model, read beside all other requests, for bodies that may be large.
+
+    Raises:
+        TooLargeError: it is over the limit; where its length is given, before anything is read.
+        HTTPException: 415, it is no JSON.
+        RequestValidationError: as `parse_json`.
+    """
+    if media_type(request) != JSON:
+        raise HTTPException(415, NO_JSON)
+    begin_stream(request, limit_bytes=limit_bytes)
+    return await in_thread(parse_json, await request.body(), model)
+
+
 def parse_json(text: bytes | str, model: type[Model]) -> Model:
     """JSON text as a model. Raises RequestValidationError, as the framework does for bodies that it reads itself."""
     try:
@@ -221,7 +256,9 @@ def parse_json(text: bytes | str, model: type[Model]) -> Model:
 
 
 def _parsed(text: bytes | str) -> object:
-    """What a body says, to find places in; nothing where it is no JSON."""
+    """What a body says, to find places in; nothing where it is no JSON, or so long that it had better be read once."""
+    if len(text) > MOST_PLACED:
+        return None
     try:
         parsed: object = from_json(text)
     except ValueError:

@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from api.actions import ACTIONS
+from api.inputs import JSON
 from api.problems import MEDIA_TYPE, Problem
 from registry.access import Action
 from registry.errors import UnauthenticatedError, ZooError
@@ -72,6 +73,13 @@ def raw_body(description: str, *, also: tuple[str, type[BaseModel]] | None = Non
     if also is not None:
         content[also[0]] = {"schema": body_schema(also[1])}
     return {"requestBody": {"required": True, "description": description, "content": content}}
+
+
+def json_body(model: type[BaseModel]) -> Description:
+    """The `openapi_extra` of a route that reads its JSON itself, as a model whose parts are in answers too."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
 
 
 UNCHANGED: Responses = {304: {"description": "The caller has it already."}}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
+from itertools import islice
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -26,9 +27,10 @@ from registry.wrong_values import told
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 FAULTS_TOLD = 100
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 METHOD_NOT_ALLOWED = 405
 CHALLENGE = 'Bearer realm="zoo"'
+NO_JSON = "this request takes JSON; send it with Content-Type: application/json"
 
 FRAMEWORK_CODES = {
     400: "bad_request",
@@ -157,7 +159,7 @@ def _http_error(request: Request, error: Exception) -> Response:
     if error.status_code not in (404, METHOD_NOT_ALLOWED):
         detail = str(error.detail)
     headers = dict(error.headers or {})
-    if error.status_code == METHOD_NOT_ALLOWED:
+    if error.detail == HTTPStatus.METHOD_NOT_ALLOWED.phrase:  # the framework's; whoever words a refusal names them all
         headers["Allow"] = ", ".join(_allowed(request))
     return respond(framework_problem(error.status_code, detail), request_id_of(request), headers=headers)
 
@@ -178,18 +180,16 @@ def _validation_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     if isinstance(error.body, bytes):
-        detail = "this request takes JSON; send it with Content-Type: application/json"
-        return respond(framework_problem(415, detail), request_id_of(request))
-    faults = tuple(_faults(error))
-    first = faults[0]
-    more = f" (and {len(faults) - 1} more, see errors)" if len(faults) > 1 else ""
-    detail = f"the request is not valid: {first.detail}{more}"
-    problem = problem_of(InvalidInputError(detail)).model_copy(update={"errors": faults[:FAULTS_TOLD]})
+        return respond(framework_problem(415, NO_JSON), request_id_of(request))
+    count, faults = len(error.errors()), tuple(islice(_faults(error), FAULTS_TOLD))
+    more = f" (and {count - 1} more, see errors)" if count > 1 else ""
+    detail = f"the request is not valid: {faults[0].detail}{more}"
+    problem = problem_of(InvalidInputError(detail)).model_copy(update={"errors": faults})
     return respond(problem, request_id_of(request))
 
 
 def _faults(error: RequestValidationError) -> Iterator[ProblemFault]:
-    """Each wrong field, and what was sent for it."""
+    """Each wrong field, and what was sent for it, worded when it is asked for."""
     for wrong in error.errors():
         place, *steps = wrong["loc"]
         if place == "body":

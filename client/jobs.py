@@ -83,7 +83,7 @@ class Jobs:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Job]:
-        """One page of jobs, newest first."""
+        """One page of jobs, newest first, without their results; `show` has those."""
         params = {"kind": kind, "status": status, "limit": limit, "cursor": cursor}
         return self._connection.ask(Call("GET", "/jobs", params=params), Page[Job])
 

@@ -95,9 +95,11 @@ class AccessService:
 
         Whoever is no worker may report on jobs that are done at home, of datasets of their own.
         """
-        if identity.works:
-            return
         with self._begin() as work:
+            if identity.works:
+                if work.jobs.owner(job_id) is None:
+                    raise no_job(job_id)
+                return
             job = work.jobs.get(job_id)
             at_home = job is not None and isinstance(job.work, ScoreHereWork)
             dataset = None if job is None or not at_home else dataset_of(job.work)

@@ -35,6 +35,7 @@ from registry.tasks import keep_task, make_task
 from registry.training_plan import check_recipe
 from registry.verification import request, settle
 from registry.work import (
+    LONGEST_REASON,
     JobResult,
     JointResult,
     JointWork,
@@ -49,6 +50,7 @@ from registry.work import (
     VerifyResult,
     VerifyWork,
     WorkKind,
+    without_nul,
 )
 
 log = structlog.get_logger()
@@ -130,7 +132,7 @@ class JobService:
         limit: int,
         cursor: str | None,
     ) -> Page[Job]:
-        """Jobs of an owner, or of all, newest first."""
+        """Jobs of an owner, or of all, newest first, without their results."""
         with self._begin() as work:
             return work.jobs.list(kind=kind, status=status, owner=owner, limit=limit, cursor=cursor)
 
@@ -335,7 +337,7 @@ class JobService:
                 attempt=attempt,
                 status=JobStatus.FAILED,
                 result=None,
-                error=error[:2000],
+                error=without_nul(error[:LONGEST_REASON]),
                 at=self._clock(),
             )
             if not ended:

@@ -10,11 +10,11 @@ from registry.architectures.contracts import TensorType
 from registry.architectures.specs import ArchitectureSpec
 from registry.dataset_sketch import DatasetSketch
 from registry.frozen import Frozen
-from registry.names import DigestField
+from registry.names import WORD_PATTERN, DigestField
 from registry.recipes import TrainingRecipe
 
 ShortText = Annotated[str, Field(max_length=200)]
-Tag = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Tag = Annotated[str, Field(pattern=f"^{WORD_PATTERN}$")]
 
 
 class Role(StrEnum):

@@ -89,6 +89,7 @@ class ModuleService:
                 parameter_limit=self._settings.module_limit_parameters,
                 features_limit=self._settings.features_limit,
             )
+        _require_storable(manifest)
         return CheckedFile(info, manifest)
 
     def publish(self, name: ModuleName, blob: Digest, *, by: str = STAFF) -> Published:
@@ -283,6 +284,25 @@ def find_module(work: UnitOfWork, ref: ModuleRef) -> PublishedModule:
     if module is None:
         raise NotFoundError(f"there is no module {ref}; `GET /modules?q={ref.name.name}` searches for it")
     return module
+
+
+def _require_storable(manifest: ModuleManifest) -> None:
+    """Raises InvalidManifestError for a text with NUL, which not every database keeps."""
+    classes = () if manifest.task is None else manifest.task.classes
+    texts = {
+        "/module/labels": manifest.labels or (),
+        "/module/task/classes": [text for each in classes for text in (each.label, *each.merged)],
+        "/module/description": (manifest.description,),
+        "/module/license": (manifest.license,),
+    }
+    faults = [
+        Fault(place, f"{place}: {text[:100]!r} has NUL in it; leave it out", "invalid_manifest")
+        for place, several in texts.items()
+        for text in several
+        if "\x00" in text
+    ]
+    if faults:
+        raise InvalidManifestError(f"the manifest is wrong: {faults[0].detail}", faults=faults)
 
 
 def _require_below(work: UnitOfWork, manifest: ModuleManifest) -> None:

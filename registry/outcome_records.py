@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from kernel_methods.kernels import EstimatorName, PooledName, RankBy
-from registry.frozen import Frozen
-from registry.names import DigestField
+from registry.frozen import Asked, Frozen
+from registry.names import WORD_PATTERN, DigestField
 from registry.rankings import RankedModule
 
 MOST_OUTCOMES = 1000
@@ -25,7 +25,7 @@ LEAST_QUERIES = 3
 How = Literal["linear_probe", "fine_tuned", "other"]
 """How a module was used on the task: frozen under a linear classifier, trained on, or in another way."""
 
-Metric = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Metric = Annotated[str, Field(pattern=f"^{WORD_PATTERN}$")]
 """What was measured, such as "accuracy"; larger is better."""
 
 CalibratedName = Literal[PooledName, EstimatorName, "static"]
@@ -51,7 +51,7 @@ def _some(outcomes: tuple[PostedOutcome, ...]) -> tuple[PostedOutcome, ...]:
     return outcomes
 
 
-class PostedOutcomes(Frozen):
+class PostedOutcomes(Asked):
     """Outcomes of one query, taken all or none."""
 
     outcomes: Annotated[

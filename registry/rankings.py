@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from kernel_methods.kernels import EstimatorName, PooledName, RankBy, RankerName
-from registry.frozen import Frozen
+from registry.frozen import Asked, Frozen
 from registry.manifest import Preprocessing
 from registry.names import DigestField
 from registry.noise import Noise
@@ -67,7 +67,7 @@ class ScoreOptions(ShownOptions):
     rank_by: RankerName = "ridge_gcv"
 
 
-class RankingOptions(ShownOptions):
+class RankingOptions(Asked, ShownOptions):
     """Options of a ranking; without candidates, every module that has a feature map."""
 
     rank_by: RankBy = POOLED
@@ -90,7 +90,7 @@ class RankingQuestion(RankingOptions):
     noise: Noise | None = None
 
 
-class ReusabilityQuestion(ScoreOptions):
+class ReusabilityQuestion(Asked, ScoreOptions):
     """How well does this module serve this task?"""
 
     module: str
@@ -108,7 +108,7 @@ class MapQuestion(ScoreOptions):
     sources: Annotated[tuple[str, ...], Field(max_length=MOST_MAP_TASKS)] = ()
 
 
-class SetQuestion(Frozen):
+class SetQuestion(Asked):
     """Which few modules together serve this task best? `candidates`, or the best rows of the ranking `query`.
 
     `size` is that of the largest set. What is left out is as in the ranking, or as usual where candidates are named.

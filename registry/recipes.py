@@ -6,20 +6,19 @@ or at once on one pass, then an output module on labels; or, as the baseline, th
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, FiniteFloat, model_validator
+from pydantic import FailFast, Field, FiniteFloat, model_validator
 
 from kernel_methods.kernels import GUESSING, REMEMBERING, SMOOTHABLE, ObjectiveName, Pooling, TrainedActivation
 from registry.architectures.specs import FamilyName
-from registry.frozen import Frozen
+from registry.frozen import Asked, Frozen
 from registry.names import DigestField
 
 ClassName = Annotated[str, Field(min_length=1, max_length=200)]
+Merged = Annotated[tuple[ClassName, ...], Field(min_length=1), FailFast()]
+Classes = Annotated[dict[ClassName, Merged], Field(max_length=10_000)]
 
 
-Classes = Annotated[dict[ClassName, Annotated[tuple[ClassName, ...], Field(min_length=1)]], Field(max_length=10_000)]
-
-
-class TaskSpec(Frozen):
+class TaskSpec(Asked):
     """A dataset and what its labels mean: each class, and the dataset labels merged into it.
 
     An empty `classes` stands for the dataset's own classes, each by itself.

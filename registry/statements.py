@@ -9,7 +9,7 @@ from pydantic import Field
 
 from registry.dataset_formats.labels import LabelError, label_name
 from registry.errors import Fault, InvalidDatasetError
-from registry.frozen import Frozen
+from registry.frozen import Asked
 from registry.names import DigestField
 from registry.records import Dataset
 from registry.settings import Settings
@@ -17,7 +17,7 @@ from registry.settings import Settings
 Size = Annotated[int, Field(ge=1, lt=2**63)]
 
 
-class DatasetStatement(Frozen):
+class DatasetStatement(Asked):
     """A dataset without its bytes: their digest and size, the classes and how many images each has, the usual shape.
 
     `counts` goes with `classes`; `shape` is (h, w, c) in pixels; `left_out_count` images could not be read.

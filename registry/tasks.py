@@ -116,6 +116,8 @@ def _faults(dataset: Dataset, classes: Mapping[str, tuple[str, ...]]) -> list[Fa
     uses = Counter(label for merged in classes.values() for label in merged)
     faults = []
     for name, merged in classes.items():
+        if "\x00" in name:
+            faults.append(Fault(f"/classes/{name}", f"the class {name!r} has NUL in its name; leave it out"))
         for index, label in enumerate(merged):
             pointer = f"/classes/{name}/{index}"
             if label not in known:

@@ -7,7 +7,7 @@ import threading
 import zlib
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from registry.access import Identity, TokenRole
@@ -180,6 +180,8 @@ def _check_scope(scope: TokenScope, now: datetime) -> None:
     """Raises InvalidInputError where a token would be of no use, or would say less than it allows."""
     if scope.expires_at is not None and scope.expires_at.tzinfo is None:
         raise _wrong("/expires_at", f"expires_at {scope.expires_at} has no time zone; write it as 2030-01-31T12:00:00Z")
+    if scope.expires_at is not None and not _has_utc(scope.expires_at):
+        raise _wrong("/expires_at", f"expires_at {scope.expires_at} is no moment between the years 1 and 9999 in UTC")
     if scope.expires_at is not None and scope.expires_at <= now:
         raise _wrong("/expires_at", f"expires_at {scope.expires_at} is over; name a moment to come, or null for none")
     if scope.owner == STAFF:
@@ -188,6 +190,15 @@ def _check_scope(scope: TokenScope, now: datetime) -> None:
         )
     if scope.role in (TokenRole.ADMIN, TokenRole.WORKER) and scope.namespaces is not None:
         raise _wrong("/namespaces", f"the role {scope.role} is not kept to namespaces; leave namespaces out")
+
+
+def _has_utc(moment: datetime) -> bool:
+    """Whether UTC has a date for a moment, as those at the ends of the calendar may have none."""
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True
 
 
 def _wrong(pointer: str, detail: str) -> InvalidInputError:

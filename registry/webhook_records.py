@@ -7,17 +7,18 @@ from typing import Annotated
 from pydantic import Field
 
 from registry.audit_records import PublicKind
-from registry.frozen import Frozen
+from registry.frozen import Asked, Frozen
+from registry.names import WORD_PATTERN
 
 LONGEST_URL = 2000
 
 
-class NewWebhook(Frozen):
+class NewWebhook(Asked):
     """Where changes are to be sent: those of some kinds (none named: all), in one namespace if it is named."""
 
     url: Annotated[str, Field(max_length=LONGEST_URL)]
     events: Annotated[tuple[PublicKind, ...], Field(max_length=20)] = ()
-    namespace: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] | None = None
+    namespace: Annotated[str, Field(pattern=f"^{WORD_PATTERN}$")] | None = None
 
 
 class Webhook(NewWebhook):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, FailFast, Field, model_validator
 
 from registry.frozen import Frozen
 from registry.names import DigestField
@@ -131,6 +131,17 @@ Work = Annotated[
 WorkKind = Literal["train", "score", "score-here", "joint", "predict", "verify"]
 SCORE_HERE: WorkKind = "score-here"
 LONGEST_REASON = 2000
+MOST_LABELS = 10_000
+ONE_FAULT = FailFast()
+"""Of what a worker brings, which may be long, the first wrong item of a list is told and no other looked at."""
+
+
+def without_nul(text: str) -> str:
+    """What a worker says of a failure, in which anything may be quoted; PostgreSQL keeps no text with NUL."""
+    return text.replace("\x00", "\ufffd")
+
+
+Reason = Annotated[str, Field(max_length=LONGEST_REASON), AfterValidator(without_nul)]
 
 
 class NewModule(Frozen):
@@ -148,9 +159,9 @@ class TrainResult(Frozen):
     """What training brings back. The service publishes it in the same step that ends the job."""
 
     kind: Literal["train"] = "train"
-    modules: Annotated[tuple[NewModule, ...], Field(min_length=1)]
+    modules: Annotated[tuple[NewModule, ...], Field(min_length=1), ONE_FAULT]
     pipeline: str | None = None
-    published: tuple[str, ...] = ()
+    published: Annotated[tuple[str, ...], ONE_FAULT] = ()
     pipeline_id: str | None = None
 
 
@@ -166,14 +177,14 @@ class ModuleFailure(Frozen):
     """Why a module could not be scored; the others of the same work were."""
 
     module: DigestField
-    reason: Annotated[str, Field(max_length=LONGEST_REASON)]
+    reason: Reason
 
 
 class ModuleVerdict(Frozen):
     """What a worker found when it built and ran a module: nothing wrong, or why the module cannot be used."""
 
     module: DigestField
-    refused: Annotated[str, Field(min_length=1, max_length=LONGEST_REASON)] | None = None
+    refused: Annotated[Reason, Field(min_length=1)] | None = None
 
 
 class ScoreResult(Frozen):
@@ -182,9 +193,9 @@ class ScoreResult(Frozen):
     """
 
     kind: Literal["score"] = "score"
-    statistics: tuple[ModuleStatistics, ...]
-    failures: tuple[ModuleFailure, ...] = ()
-    verdicts: tuple[ModuleVerdict, ...] = ()
+    statistics: Annotated[tuple[ModuleStatistics, ...], ONE_FAULT]
+    failures: Annotated[tuple[ModuleFailure, ...], ONE_FAULT] = ()
+    verdicts: Annotated[tuple[ModuleVerdict, ...], ONE_FAULT] = ()
 
 
 class JointResult(Frozen):
@@ -194,11 +205,11 @@ class JointResult(Frozen):
     """
 
     kind: Literal["joint"] = "joint"
-    modules: tuple[DigestField, ...] = ()
+    modules: Annotated[tuple[DigestField, ...], ONE_FAULT] = ()
     blob: DigestField | None = None
     milliseconds: Annotated[float, Field(ge=0)] = 0.0
-    failures: tuple[ModuleFailure, ...] = ()
-    verdicts: tuple[ModuleVerdict, ...] = ()
+    failures: Annotated[tuple[ModuleFailure, ...], ONE_FAULT] = ()
+    verdicts: Annotated[tuple[ModuleVerdict, ...], ONE_FAULT] = ()
 
     @model_validator(mode="after")
     def _check_blob(self) -> Self:
@@ -212,14 +223,14 @@ class Prediction(Frozen):
 
     item: str
     label: str
-    probabilities: dict[str, float]
+    probabilities: Annotated[dict[str, float], Field(max_length=MOST_LABELS)]
 
 
 class PredictResult(Frozen):
     """What prediction brings back."""
 
     kind: Literal["predict"] = "predict"
-    predictions: tuple[Prediction, ...]
+    predictions: Annotated[tuple[Prediction, ...], ONE_FAULT]
     milliseconds: Annotated[float, Field(ge=0)]
 
 

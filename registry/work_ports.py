@@ -47,7 +47,7 @@ class JobRecords(Protocol):
         limit: int,
         cursor: str | None,
     ) -> Page[Job]:
-        """Newest first; of an owner, or of all."""
+        """Newest first, without their results; of an owner, or of all."""
 
     def claim(
         self,

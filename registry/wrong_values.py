@@ -5,6 +5,8 @@ import re
 
 from pydantic_core import ErrorDetails
 
+from registry.names import WORD_PATTERN
+
 SHOWN_CHARACTERS = 100
 SECRET = re.compile(r"token|secret|password|authorization|database", re.IGNORECASE)
 """Fields whose value is not repeated; a database's address may hold a password."""
@@ -30,7 +32,7 @@ _KINDS = {
     "extra_forbidden": "is not known here",
 }
 _PATTERNS = {
-    r"^[a-z0-9][a-z0-9._-]{0,63}$": (
+    f"^{WORD_PATTERN}$": (
         "must be 1 to 64 lower-case letters, digits, '-', '_' or '.', starting with a letter or digit"
     ),
 }

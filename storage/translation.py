@@ -4,10 +4,10 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from registry.errors import BusyError, ConflictError, StorageError, StorageFullError, ZooError
+from registry.errors import BusyError, ConflictError, InvalidInputError, StorageError, StorageFullError, ZooError
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 FULL_CODES = frozenset({"SQLITE_FULL", "53100"})
@@ -20,7 +20,13 @@ LOST_CLASS = "08"
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raises StorageFullError, ConflictError, BusyError or StorageError for what a database says; bugs pass."""
+    """Raises a zoo's error for what a database says; bugs pass.
+
+    Raises:
+        StorageFullError, BusyError, StorageError: the database has no room, no time, or fails.
+        ConflictError: a record contradicts what is stored.
+        InvalidInputError: a value is none that the database can hold, such as a text with NUL in PostgreSQL.
+    """
     try:
         yield
     except PoolTimeoutError as error:
@@ -59,6 +65,8 @@ def _known(error: DBAPIError) -> ZooError | None:
         return StorageFullError("the database has no room left; free some space, then try again")
     if isinstance(error, IntegrityError):
         return ConflictError(f"the record contradicts what is stored already ({error.orig}); read it again")
+    if isinstance(error, DataError):
+        return InvalidInputError(f"a value can neither be stored nor looked for ({error.orig}); send another one")
     if code in BUSY_CODES:
         return BusyError("the database is busy; try again in a moment")
     if (

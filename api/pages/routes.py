@@ -4,12 +4,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.byte_ranges import FOR_EVER, REVALIDATED
+from api.conditions import not_modified
 from api.pages import calibration, catalogue, ranking
 from api.pages.errors import PageRoute
 from api.pages.rendering import ASSETS
 from registry.errors import NotFoundError
-
-FOR_EVER = "public, max-age=31536000, immutable"
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 router.include_router(catalogue.router)
@@ -23,8 +23,6 @@ def give_asset(request: Request, name: str, v: str = "") -> Response:
     asset = ASSETS.get(name)
     if asset is None:
         raise NotFoundError(f"pages have no file {name[:200]!r}")
-    etag = f'"{asset.tag}"'
-    headers = {"ETag": etag, "Cache-Control": FOR_EVER if v == asset.tag else "no-cache"}
-    if request.headers.get("if-none-match") == etag:
-        return Response(status_code=304, headers=headers)
-    return Response(asset.data, media_type=asset.media_type, headers=headers)
+    headers = {"ETag": f'"{asset.tag}"', "Cache-Control": FOR_EVER if v == asset.tag else REVALIDATED}
+    unchanged = not_modified(request, etag=asset.tag, headers=headers)
+    return unchanged or Response(asset.data, media_type=asset.media_type, headers=headers)

@@ -7,7 +7,7 @@ made from the token, but good for nothing else, and gone with it. Scripts cannot
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.access import COOKIE
+from api.access import COOKIE, bearer_of
 from registry.tokens import cookie_of
 
 KEPT_SECONDS = 30 * 24 * 3600
@@ -15,12 +15,12 @@ KEPT_SECONDS = 30 * 24 * 3600
 
 def remember(response: Response, request: Request) -> None:
     """Give the cookie to a visitor whom the door has let write with a token."""
-    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not secret.strip():
+    secret = bearer_of(request.headers)
+    if not secret:
         return
     response.set_cookie(
         COOKIE,
-        cookie_of(secret.strip()),
+        cookie_of(secret),
         max_age=KEPT_SECONDS,
         path="/",
         secure=request.url.scheme == "https",

@@ -7,6 +7,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.actions import ALIAS
 from api.answers import answer, tagged
 from api.byte_ranges import REVALIDATED
 from api.conditions import alias_condition
@@ -18,14 +19,12 @@ from registry.errors import (
     PreconditionFailedError,
     PreconditionRequiredError,
 )
-from registry.frozen import Frozen
+from registry.frozen import Asked
 from registry.names import ModuleName, parse_alias
 from registry.records import Alias, AliasMove, Page
 from registry.zoo import Zoo
 
 router = APIRouter(tags=["aliases"])
-
-ALIAS = "/modules/{namespace}/{name}/aliases/{alias}"
 
 
 def alias_word(alias: PathAlias) -> str:
@@ -39,7 +38,7 @@ TheAlias = Annotated[str, Depends(alias_word)]
 When = Annotated[Moment | None, Query(description="a moment with its time zone, such as 2026-11-01T00:00:00Z")]
 
 
-class AliasTarget(Frozen):
+class AliasTarget(Asked):
     """The version an alias is to point at."""
 
     version: Annotated[int, Field(ge=1, lt=2**31)]
@@ -82,6 +81,7 @@ def set_alias(
     status_code=204,
     operation_id="remove_alias",
     responses=refusals(InvalidNameError, NotFoundError, PreconditionFailedError, PreconditionRequiredError),
+    openapi_extra=takes_headers("If-Match"),
 )
 def remove_alias(module: TheModule, alias: TheAlias, request: Request, zoo: TheZoo, owner: TheOwner) -> None:
     """Take an alias away, if it is still where `If-Match` says; its history stays."""

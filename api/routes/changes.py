@@ -14,10 +14,11 @@ from api.answers import answer
 from api.conditions import preference_applied, preferred_wait
 from api.events import MEDIA_TYPE, Pulse, stream
 from api.inputs import LONGEST_PAGE, PAGE, Limit, Services, TheServices
-from api.openapi import refusals
+from api.openapi import refusals, takes_headers
 from registry.changes import ChangeFeed
 from registry.errors import BusyError
 from registry.frozen import Frozen
+from registry.names import WORD_PATTERN
 from registry.records import Change
 
 router = APIRouter(tags=["changes"])
@@ -25,7 +26,7 @@ router = APIRouter(tags=["changes"])
 FOLLOWED_SECONDS = 300.0
 """Then a stream ends; browsers come back by themselves, with `Last-Event-ID`."""
 
-NAMESPACE = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+NAMESPACE = f"^{WORD_PATTERN}$"
 
 Serial = Annotated[int, Query(ge=0, lt=2**63, description="the serial that the answer before ended with; 0: all")]
 Namespace = Annotated[str | None, Query(pattern=NAMESPACE, description="only changes of this namespace")]
@@ -38,7 +39,13 @@ class Followed(Frozen):
     namespace: Annotated[str | None, Field(pattern=NAMESPACE, description="only changes of this namespace")] = None
 
 
-@router.get("/changes", response_model=ChangeFeed, operation_id="list_changes", responses=refusals(BusyError))
+@router.get(
+    "/changes",
+    response_model=ChangeFeed,
+    operation_id="list_changes",
+    responses=refusals(BusyError),
+    openapi_extra=takes_headers("Prefer"),
+)
 async def list_changes(
     request: Request, services: TheServices, since: Serial = 0, limit: Limit = PAGE, namespace: Namespace = None
 ) -> Response:

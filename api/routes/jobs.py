@@ -11,10 +11,22 @@ from starlette.responses import Response
 
 from api.answers import answer
 from api.events import MEDIA_TYPE, Subject, follow
-from api.inputs import NAME, PAGE, Cursor, Limit, Services, TheIdentity, TheServices, TheZoo, any_word_but
-from api.openapi import refusals
+from api.inputs import (
+    NAME,
+    PAGE,
+    Cursor,
+    Limit,
+    Services,
+    TheIdentity,
+    TheServices,
+    TheZoo,
+    any_word_but,
+    read_json,
+)
+from api.openapi import json_body, refusals
 from api.request_keys import TheKey
 from api.uploads import in_thread
+from registry.access import Identity
 from registry.access_rules import blobs_of
 from registry.errors import (
     BusyError,
@@ -27,8 +39,9 @@ from registry.errors import (
     KeyReusedError,
     LeaseLostError,
     NotFoundError,
+    TooLargeError,
 )
-from registry.frozen import Frozen
+from registry.frozen import Asked
 from registry.names import DigestField, ModuleName
 from registry.recipes import TrainingRecipe
 from registry.records import Job, JobStatus, Page, Progress
@@ -37,6 +50,10 @@ from registry.work import JobResult, WorkKind
 router = APIRouter(tags=["jobs"])
 
 LONGEST_CLAIM_SECONDS = 30.0
+RESULT_LIMIT_FACTOR = 64
+"""What a worker brings back holds a line for each image, so it may be so much larger than other JSON."""
+HOME_RESULT_LIMIT_FACTOR = 8
+"""What is brought from home, by whoever may do no other job, holds a line for each module."""
 
 CLAIM = "claim"
 register_url_convertor("job", any_word_but(CLAIM))
@@ -45,14 +62,14 @@ JobId = Annotated[int, Path(ge=1, lt=2**63)]
 Attempt = Annotated[int, Field(ge=1, lt=2**31, description="the attempt that the claim gave; another one is refused")]
 
 
-class NewJob(Frozen):
+class NewJob(Asked):
     """A training run to be queued; what it trains is published under ``namespace/name``."""
 
     name: Annotated[str, Field(json_schema_extra=NAME)]
     recipe: TrainingRecipe
 
 
-class Claim(Frozen):
+class Claim(Asked):
     """A worker that is free, what it can do, and how long it waits for work.
 
     Whoever asked a query on data that stays at home names it, and gets its jobs of the kind score-here.
@@ -64,7 +81,7 @@ class Claim(Frozen):
     query: Annotated[str, Field(max_length=200)] | None = None
 
 
-class Heartbeat(Frozen):
+class Heartbeat(Asked):
     """A worker that is alive, how far it is, and where it put a new checkpoint; null leaves the last one."""
 
     attempt: Attempt
@@ -72,21 +89,21 @@ class Heartbeat(Frozen):
     checkpoint: DigestField | None = None
 
 
-class Finish(Frozen):
+class Finish(Asked):
     """What a worker brings back."""
 
     attempt: Attempt
     result: JobResult
 
 
-class Failure(Frozen):
+class Failure(Asked):
     """Why a worker could not do it."""
 
     attempt: Attempt
     error: Annotated[str, Field(min_length=1)]
 
 
-class Release(Frozen):
+class Release(Asked):
     """A worker that gives a job back, as one does that is told to end."""
 
     attempt: Attempt
@@ -127,7 +144,7 @@ def list_jobs(
     limit: Limit = PAGE,
     cursor: Cursor = None,
 ) -> Response:
-    """Your jobs, newest first; for an admin, all."""
+    """Your jobs, newest first, without their results, which may be long; for an admin, all."""
     owner = None if identity.is_admin else identity.owner
     return answer(zoo.jobs.list(kind=kind, status=status, owner=owner, limit=limit, cursor=cursor))
 
@@ -214,10 +231,20 @@ def renew_job(job_id: JobId, body: Heartbeat, zoo: TheZoo, identity: TheIdentity
     "/jobs/{job_id:job}/finish",
     response_model=Job,
     operation_id="finish_job",
-    responses=refusals(NotFoundError, LeaseLostError, InvalidInputError),
+    responses=refusals(NotFoundError, LeaseLostError, InvalidInputError, TooLargeError),
+    openapi_extra=json_body(Finish),
 )
-def finish_job(job_id: JobId, body: Finish, services: TheServices, identity: TheIdentity) -> Response:
+async def finish_job(job_id: JobId, request: Request, services: TheServices, identity: TheIdentity) -> Response:
     """End a job with what it brought; publishing and ending are one step."""
+    await in_thread(services.zoo.access.require_report, identity, job_id)
+    factor = RESULT_LIMIT_FACTOR if identity.works else HOME_RESULT_LIMIT_FACTOR
+    limit = factor * services.zoo.settings.json_limit_bytes
+    body = await read_json(request, Finish, limit_bytes=limit)
+    return await in_thread(_finished, services, identity, job_id, body)
+
+
+def _finished(services: Services, identity: Identity, job_id: int, body: Finish) -> Response:
+    """End a job whose result has been read."""
     services.zoo.access.require_report(identity, job_id, brought=blobs_of(body.result))
     job = services.zoo.jobs.finish(job_id, attempt=body.attempt, result=body.result)
     _ended(services, job)

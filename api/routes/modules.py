@@ -12,6 +12,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.actions import MODULE, VERSION
 from api.answers import answer, tagged
 from api.byte_ranges import FOR_EVER, PRIVATE_FOR_EVER, REVALIDATED, Content, serve
 from api.inputs import (
@@ -47,7 +48,7 @@ from registry.errors import (
     StorageFullError,
     TooLargeError,
 )
-from registry.frozen import Frozen
+from registry.frozen import Asked
 from registry.manifest import ModuleManifest
 from registry.names import LATEST, Digest, DigestField, ModuleRef
 from registry.parts import PartDigests
@@ -55,9 +56,6 @@ from registry.records import Lineage, ModuleOverview, ModulePage, ModuleSearch, 
 from registry.zoo import Zoo
 
 router = APIRouter(tags=["modules"])
-
-MODULE = "/modules/{namespace}/{name}"
-VERSION = f"{MODULE}/versions/{{ref}}"
 
 
 class SearchParameters(ModuleSearch):
@@ -70,13 +68,13 @@ class SearchParameters(ModuleSearch):
     facets: Annotated[bool, Field(description="count the values of each field over everything found")] = False
 
 
-class UploadedBytes(Frozen):
+class UploadedBytes(Asked):
     """Bytes that were uploaded before, with `PUT /blobs/{digest}`."""
 
     digest: DigestField
 
 
-class YankReason(Frozen):
+class YankReason(Asked):
     """Why a version should not be used any more; null takes the yank back."""
 
     reason: Annotated[str, Field(min_length=1, max_length=2000, pattern="^[^\x00]*$")] | None
@@ -240,7 +238,8 @@ def _lifetime(ref: ModuleRef, identity: Identity) -> str:
     f"{VERSION}/parts",
     response_model=PartDigests,
     operation_id="list_file_parts",
-    responses=refusals(InvalidNameError, NotFoundError, CorruptBlobError),
+    responses={**refusals(InvalidNameError, NotFoundError, CorruptBlobError), **UNCHANGED},
+    openapi_extra=takes_headers("If-None-Match"),
 )
 def list_file_parts(ref: TheRef, request: Request, zoo: TheZoo, identity: TheIdentity) -> Response:
     """The digest of each part of 8 MiB of a version's file, so that one that was read wrong can be read again."""

@@ -10,7 +10,7 @@ from api.answers import answer
 from api.inputs import TheOwner, TheZoo
 from api.openapi import refusals
 from registry.errors import ForbiddenError, InvalidInputError, InvalidNameError
-from registry.frozen import Frozen
+from registry.frozen import Asked
 from registry.namespace_records import MOST_MEMBERS, Namespace, Visibility
 from registry.records import Page
 from registry.token_records import Word
@@ -18,7 +18,7 @@ from registry.token_records import Word
 router = APIRouter(tags=["namespaces"])
 
 
-class WantedNamespace(Frozen):
+class WantedNamespace(Asked):
     """Who may know of a namespace: everybody, or its members, who are owners of tokens."""
 
     visibility: Visibility

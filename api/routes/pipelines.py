@@ -40,7 +40,7 @@ from registry.errors import (
     PipelineMisfitError,
     TooLargeError,
 )
-from registry.frozen import Frozen
+from registry.frozen import Asked
 from registry.names import Digest, DigestField
 from registry.rankings import PipelineCheck, PipelineFault
 from registry.records import BlobInfo, Job, JobStatus, Page, Pipeline
@@ -58,14 +58,14 @@ REFS = Field(min_length=1, max_length=64, description="input, hidden ..., output
 Holding = Annotated[DigestField | None, Query(description="digest of a module that they hold")]
 
 
-class Composition(Frozen):
+class Composition(Asked):
     """Modules that are to run one after the other."""
 
     name: Word
     modules: Annotated[tuple[Ref, ...], REFS]
 
 
-class Trial(Frozen):
+class Trial(Asked):
     """Modules that might fit one after the other; a name is not needed yet."""
 
     name: str | None = None

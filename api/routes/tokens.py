@@ -13,7 +13,7 @@ from api.inputs import PAGE, Cursor, Limit, TheIdentity, TheZoo, any_word_but
 from api.openapi import refusals
 from registry.access import TokenRole
 from registry.errors import ForbiddenError, InvalidInputError, NotFoundError
-from registry.frozen import Frozen
+from registry.frozen import Asked
 from registry.records import Page
 from registry.token_records import LONGEST_NAME, Introduction, Namespaces, NewToken, Token, TokenScope, Word
 
@@ -24,7 +24,7 @@ register_url_convertor("token", any_word_but("me"))
 NOT_KEPT = {"Cache-Control": "no-store"}
 
 
-class WantedToken(Frozen):
+class WantedToken(Asked):
     """A token to be made; its owner is whoever asks where none is named, `namespaces` null are all of them."""
 
     name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]

@@ -12,13 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.answers import JSON
 from api.byte_ranges import repr_digest
 from api.door import HEAD, SAID
-from api.inputs import Services, TheOwner, TheServices, TheZoo
+from api.inputs import JSON, Services, TheOwner, TheServices, TheZoo
 from api.openapi import refusals, takes_headers
 from api.receiving import ALGORITHMS, BodyChecksum, receive
-from api.uploads import begin_stream, in_thread, media_type
+from api.uploads import begin_stream, finally_in_thread, in_thread, media_type
 from registry.errors import (
     ChecksumMismatchError,
     ConflictError,
@@ -49,11 +48,15 @@ def speak_tus(
     """Every answer says which tus it speaks. Raises TusVersionError where the request speaks another one, or none."""
     request.scope[SAID] = {"Tus-Resumable": VERSION}
     if request.method == "POST" and "upload" in request.path_params and OVERRIDE not in request.headers:
-        raise HTTPException(405, "an upload takes PATCH", headers={"Allow": "GET, HEAD, PATCH, DELETE, OPTIONS"})
+        raise _no_post()
     shown = request.method == "GET" and not request.scope.get(HEAD, False)
     if tus_resumable != VERSION and not shown and request.method != "OPTIONS":
         request.scope[SAID]["Tus-Version"] = VERSION
         raise TusVersionError(f"Tus-Resumable is {tus_resumable[:50]!r}; this service speaks tus {VERSION}, send that")
+
+
+def _no_post() -> HTTPException:
+    return HTTPException(405, "an upload takes PATCH", headers={"Allow": "GET, HEAD, PATCH, DELETE, OPTIONS"})
 
 
 router = APIRouter(tags=["uploads"], dependencies=[Depends(speak_tus)])
@@ -188,17 +191,22 @@ async def override_method(
     services: TheServices,
     owner: TheOwner,
     *,
-    upload_offset: Offset = 0,
+    upload_offset: Annotated[int | None, Header(ge=0, le=MOST)] = None,
     upload_length: Length = None,
 ) -> Response:
     """The same as PATCH or DELETE, for those whose way here lets neither through."""
     method = request.headers[OVERRIDE]
     if method == "PATCH":
+        if upload_offset is None:
+            raise InvalidInputError(
+                "the request is not valid: upload-offset is missing",
+                faults=[Fault("/header/upload-offset", "upload-offset is missing", "missing")],
+            )
         return await continue_upload(
             upload, request, services, owner, upload_offset=upload_offset, upload_length=upload_length
         )
     if method != "DELETE":
-        raise HTTPException(405, "an upload takes PATCH", headers={"Allow": "GET, HEAD, PATCH, DELETE, OPTIONS"})
+        raise _no_post()
     await in_thread(partial(services.zoo.uploads.remove, upload, owner=owner))
     return Response(status_code=204)
 
@@ -219,7 +227,7 @@ async def _begun(request: Request, services: Services, upload: str, *, owner: st
         return await _received(request, services, upload, owner=owner, offset=0)
     except BaseException:
         with suppress(NotFoundError):
-            services.zoo.uploads.remove(upload, owner=owner)
+            await finally_in_thread(partial(services.zoo.uploads.remove, upload, owner=owner))
         raise
 
 

@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, case, func, insert, select, update
+from sqlalchemy.orm import defer
 
 from registry.names import Digest
 from registry.origins import NOWHERE, Origin, current_origin
@@ -89,8 +90,8 @@ class SqlJobRecords:
         limit: int,
         cursor: str | None,
     ) -> Page[Job]:
-        """Newest first; of an owner, or of all."""
-        wanted = select(JobRow).order_by(JobRow.id.desc()).limit(limit + 1)
+        """Newest first, without their results, which may be long and are not read; of an owner, or of all."""
+        wanted = select(JobRow).options(defer(JobRow.result)).order_by(JobRow.id.desc()).limit(limit + 1)
         if kind is not None:
             wanted = wanted.where(JobRow.kind == kind)
         if status is not None:
@@ -99,7 +100,7 @@ class SqlJobRecords:
             wanted = wanted.where(JobRow.owner == owner)
         if cursor is not None:
             wanted = wanted.where(beyond([JobRow.id], read_cursor(cursor, "jobs", [int]), descending=True))
-        jobs = [_job(row) for (row,) in self._transaction.rows(wanted)]
+        jobs = [_job(row, whole=False) for (row,) in self._transaction.rows(wanted)]
         more = write_cursor("jobs", [jobs[limit - 1].id]) if len(jobs) > limit else None
         return Page(items=tuple(jobs[:limit]), next_cursor=more)
 
@@ -256,8 +257,8 @@ def _held(attempt: int | None) -> list[ColumnElement[bool]]:
     return [JobRow.status == JobStatus.RUNNING, JobRow.attempt == attempt]
 
 
-def _job(row: JobRow) -> Job:
-    """The job of a row."""
+def _job(row: JobRow, *, whole: bool = True) -> Job:
+    """The job of a row; without its result where it is not to be whole."""
     return Job(
         id=row.id,
         status=JobStatus(row.status),
@@ -268,7 +269,7 @@ def _job(row: JobRow) -> Job:
         lease_expires_at=row.lease_expires_at,
         progress=Progress.model_validate_json(row.progress),
         checkpoint=None if row.checkpoint is None else Digest(row.checkpoint),
-        result=None if row.result is None else RESULT.validate_json(row.result),
+        result=None if not whole or row.result is None else RESULT.validate_json(row.result),
         error=row.error,
         created_at=row.created_at,
         finished_at=row.finished_at,

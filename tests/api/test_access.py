@@ -147,7 +147,21 @@ def test_what_only_looks_like_this_machine_is_refused(http: httpx.Client, host: 
     assert http.get("/modules", headers={"Host": host}).status_code in (400, 403)
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Forwarded-Host"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "X-Forwarded-For",
+        "Forwarded",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Port",
+        "X-Forwarded-Server",
+        "X-Real-IP",
+        "Via",
+        "CF-Connecting-IP",
+        "True-Client-IP",
+    ],
+)
 def test_without_tokens_a_proxy_lets_nobody_in(http: httpx.Client, header: str) -> None:
     assert http.get("/modules", headers={header: "for=10.0.0.1"}).status_code == 403
 

@@ -61,6 +61,8 @@ def test_head_says_the_same_without_the_bytes(http: httpx.Client) -> None:
         k: v for k, v in got.headers.items() if k not in unlike
     }
     assert told.content == b""
+    part = http.head(PATH, headers={"Range": "bytes=0-4"})
+    assert (part.status_code, part.headers["content-length"]) == (200, str(len(DATA)))
 
 
 @pytest.mark.parametrize(

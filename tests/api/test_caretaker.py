@@ -1,8 +1,11 @@
 """A service looks after itself."""
 
+import asyncio
+import threading
 import time
 
 from api.caretaker import Caretaker
+from api.errands import running_errands
 from registry.errors import BusyError
 from registry.settings import Settings
 
@@ -45,3 +48,18 @@ def test_it_collects_again_and_again_whatever_happens(tmp_path):
     caretaker.stop()
     assert collector.calls >= 4
     assert uploads.left == 0
+
+
+def test_it_begins_and_ends_with_the_service(fresh):
+    async def served():
+        async with running_errands(fresh.app):
+            return alive()
+
+    assert alive() == 0
+    assert asyncio.run(served()) == 1
+    assert alive() == 0
+
+
+def alive():
+    """How many caretakers there are."""
+    return sum(thread.name == "caretaker" for thread in threading.enumerate())

@@ -214,3 +214,12 @@ def test_a_wrong_search_of_the_audit_is_refused(http: httpx.Client, params: dict
 def test_a_stream_ends_after_a_while(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.routes.changes.FOLLOWED_SECONDS", 0.5)
     assert followed(http, 9, params={"since": serial(http)}) == []
+
+
+def test_only_a_wait_that_was_asked_for_is_said_to_be_applied(http: httpx.Client) -> None:
+    for asked, applied in {
+        "return=minimal": None,
+        "wait=0": "wait=0",
+        "return=minimal, respond-async": "wait=0",
+    }.items():
+        assert http.get("/changes", headers={"Prefer": asked}).headers.get("preference-applied") == applied

@@ -144,6 +144,20 @@ def test_every_answer_says_its_headers(app: FastAPI) -> None:
                 assert "Location" in response["headers"], name
 
 
+@pytest.mark.parametrize(
+    ("operation", "header", "status"),
+    [
+        ("GET /modules/{namespace}/{name}/versions/{ref}/parts", "If-None-Match", "304"),
+        ("DELETE /modules/{namespace}/{name}/aliases/{alias}", "If-Match", "428"),
+        ("GET /changes", "Prefer", "200"),
+    ],
+)
+def test_conditions_and_wishes_that_count_are_named(app: FastAPI, operation: str, header: str, status: str) -> None:
+    found = operations(app)[operation]
+    assert header in {each["name"] for each in found["parameters"]}  # type: ignore[attr-defined]
+    assert status in found["responses"]  # type: ignore[operator]
+
+
 def test_bounds_are_written_as_the_whole_numbers_they_are(app: FastAPI) -> None:
     seed = app.openapi()["components"]["schemas"]["TrainingRecipe"]["properties"]["seed"]
     assert 2**63 in json.loads(json.dumps(seed)).values()

@@ -55,3 +55,36 @@ def test_what_one_process_keeps_another_finds(service: Service) -> None:
     found = other.modules.search(ModuleSearch(), limit=9, cursor=None, facets=False)
     assert [module.name for module in found.items] == ["kept"]
     other.close()
+
+
+def test_a_word_with_nul_is_a_wrong_value_wherever_it_stands(service: Service) -> None:
+    http = service.http
+    tus = {"Tus-Resumable": "1.0.0"}
+    for path in (
+        "/modules?tag=%00",
+        "/modules?task=%00",
+        "/modules?namespace=%00",
+        "/?tag=%00",
+        "/pipelines/%00",
+        "/queries/%00",
+        "/tasks/%00",
+        "/uploads/%00",
+        "/webhooks/%00",
+        "/rank/%00",
+    ):
+        assert http.get(path, headers=tus).status_code == 422, path
+    assert http.delete("/tokens/%00").status_code == 422
+    asked = http.post("/reusability", json={"module": "ada/none", "task": "\x00"})
+    assert (asked.status_code, asked.json()["code"]) == (422, "invalid_input")
+    assert "NUL" in asked.json()["detail"]
+
+
+def test_the_reason_of_a_failure_may_quote_anything(service: Service) -> None:
+    http = service.http
+    data = http.post("/datasets", content=quadrant_zip()).json()["digest"]
+    asked = {"name": "ada/m", "recipe": {"task": {"dataset": data}, "family": "mlp"}}
+    number = http.post("/jobs", json=asked).json()["id"]
+    job = claim(http, "train")
+    assert job is not None
+    failed = http.post(f"/jobs/{number}/fail", json={"attempt": job.attempt, "error": "no\x00memory"})
+    assert (failed.status_code, failed.json()["error"]) == (200, "no\ufffdmemory")

@@ -13,6 +13,7 @@ from registry.errors import Fault, InvalidTaskError
 from registry.settings import Settings
 from storage.wiring import open_zoo
 from tests.api.serving import Service, running
+from tests.numpy_worker import quadrant_zip
 
 KEYS = {"type", "title", "status", "detail", "code", "errors", "request_id"}
 DIGEST = "sha256:" + "0" * 64
@@ -65,6 +66,9 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, object]
         ("GET", "/modules?role=stem", 422, "invalid_input"),
         ("GET", "/transferability/map?task=one", 404, "not_found"),
         ("POST", "/datasets?broken=mend", 422, "invalid_input"),
+        ("GET", "/audit?since=0001-01-01T00:00:00%2B14:00", 422, "invalid_input"),
+        ("GET", "/audit?since=9999-12-31T23:59:59-14:00", 422, "invalid_input"),
+        ("GET", "/modules/a/b/aliases/c/history?at=9999-12-31T23:59:59-14:00", 422, "invalid_input"),
     ],
 )
 def test_a_refusal_is_a_problem(http: httpx.Client, method: str, path: str, status: int, code: str) -> None:
@@ -102,8 +106,11 @@ def test_wrong_fields_are_pointed_at(http: httpx.Client, body: object, pointers:
 
 
 def test_a_field_of_one_of_several_kinds_is_pointed_at_as_it_stands_in_the_body(http: httpx.Client) -> None:
+    data = http.post("/datasets", content=quadrant_zip()).json()["digest"]
+    recipe = {"task": {"dataset": data}, "family": "mlp"}
+    job = http.post("/jobs", json={"name": "ada/digits", "recipe": recipe}).json()["id"]
     result = {"kind": "score", "statistics": [{"module": DIGEST, "blob": DIGEST, "milliseconds": -1}]}
-    content = problem(http.post("/jobs/1/finish", json={"attempt": 1, "result": result}), 422, "invalid_input")
+    content = problem(http.post(f"/jobs/{job}/finish", json={"attempt": 1, "result": result}), 422, "invalid_input")
     assert [fault["pointer"] for fault in content["errors"]] == ["/result/statistics/0/milliseconds"]
 
 

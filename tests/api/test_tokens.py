@@ -86,6 +86,8 @@ def test_anybody_gives_up_their_own_token(guarded: Service) -> None:
         {"name": ""},
         {"expires_at": "2001-01-01T00:00:00Z"},
         {"expires_at": "soon"},
+        {"expires_at": "9999-12-31T23:59:59-14:00"},
+        {"expires_at": "0001-01-01T00:00:00+14:00"},
         {"role": "admin", "namespaces": ["ada"]},
         {"secret": "zoo_mine"},
     ],

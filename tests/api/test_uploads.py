@@ -17,6 +17,7 @@ import httpx
 import pytest
 from tusclient.client import TusClient
 
+from registry.uploads import UploadService
 from tests.api.serving import Service, serving
 from tests.numpy_worker import quadrant_module
 
@@ -224,6 +225,41 @@ def test_methods_may_be_named_in_a_header(http: httpx.Client) -> None:
     assert http.post(path, content=DATA, headers=override).headers["upload-digest"] == DIGEST
     assert http.post(path, headers={**TUS, "X-HTTP-Method-Override": "DELETE"}).status_code == 204
     assert http.post(path, headers=TUS).status_code == 405
+
+
+def test_whoever_overrides_a_method_says_the_offset_too(http: httpx.Client) -> None:
+    path = begin(http)
+    answers = [
+        http.patch(path, content=DATA, headers=BYTES),
+        http.post(path, content=DATA, headers={**BYTES, "X-HTTP-Method-Override": "PATCH"}),
+    ]
+    assert [(each.status_code, each.json()["errors"]) for each in answers] == [(422, answers[0].json()["errors"])] * 2
+    assert answers[0].json()["detail"] == answers[1].json()["detail"]
+    assert offset_of(http, path) == 0
+
+
+@pytest.mark.parametrize("override", [{}, {"X-HTTP-Method-Override": "PUT"}])
+def test_a_wrong_method_names_those_that_an_upload_takes(http: httpx.Client, override: dict[str, str]) -> None:
+    answer = http.post(begin(http), headers={**TUS, **override})
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, PATCH, DELETE, OPTIONS")
+    assert http.put("/uploads", headers=TUS).headers["allow"] == "POST, OPTIONS"
+
+
+def test_an_upload_whose_first_bytes_are_wrong_goes_beside_all_other_requests(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed_in = []
+    uploads = type(service.zoo.uploads)
+    remove = uploads.remove
+
+    def noting(self: UploadService, upload: str, *, owner: str) -> None:
+        removed_in.append(threading.current_thread().name)
+        remove(self, upload, owner=owner)
+
+    monkeypatch.setattr(uploads, "remove", noting)
+    headers = {**BYTES, "Upload-Length": "3", "Upload-Checksum": "sha1 " + base64.b64encode(b"x" * 20).decode()}
+    assert service.http.post("/uploads", content=b"abc", headers=headers).status_code == 460
+    assert [name.startswith("AnyIO worker thread") for name in removed_in] == [True]
 
 
 def test_an_expired_upload_is_gone(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from registry.zoo import Zoo
 from storage.engine import open_engine
 from storage.unit_of_work import units_of_work
 from storage.wiring import open_zoo
-from tests.builders import digest_of, later
+from tests.builders import digest_of, later, trained_on
 from tests.numpy_worker import hidden_module, linear_module, output_module, publish, quadrant_module
 
 NAME = ModuleName("ada", "digits")
@@ -30,6 +30,20 @@ def test_versions_count_up_and_the_same_bytes_are_published_once(zoo: Zoo) -> No
     second = zoo.modules.publish(NAME, zoo.blobs.put(linear_module(2)))
     assert [first.module.version, again.module.version, second.module.version] == [1, 1, 2]
     assert [first.created, again.created, second.created] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"task": trained_on("data", "a\x00", "b")}, "/module/task/classes"),
+        ({"description": "a\x00"}, "/module/description"),
+        ({"license": "\x00"}, "/module/license"),
+    ],
+)
+def test_a_text_with_nul_is_refused_on_every_database(zoo: Zoo, changes: dict[str, object], place: str) -> None:
+    with pytest.raises(InvalidManifestError, match="has NUL in it") as refusal:
+        zoo.modules.publish(NAME, zoo.blobs.put(linear_module(1, **changes)))
+    assert refusal.value.faults[0].pointer == place
 
 
 def test_every_way_of_naming_a_version_finds_it(zoo: Zoo) -> None:

@@ -33,6 +33,12 @@ def test_every_wrong_class_is_named(zoo: Zoo) -> None:
     assert "zebra" in str([fault.detail for fault in caught.value.faults])
 
 
+def test_a_class_with_nul_in_its_name_is_refused(zoo: Zoo) -> None:
+    spec = TaskSpec(dataset=add_dataset(zoo), classes={"x\x00": ("a",), "y": ("b",)})
+    with pytest.raises(InvalidTaskError, match="has NUL in its name"):
+        zoo.tasks.create(spec, owner=OWNER)
+
+
 def test_a_task_of_one_class_is_refused(zoo: Zoo) -> None:
     with pytest.raises(InvalidTaskError, match="two classes"):
         zoo.tasks.create(TaskSpec(dataset=add_dataset(zoo), classes={"x": ("a", "b")}), owner=OWNER)

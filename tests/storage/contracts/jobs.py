@@ -5,7 +5,7 @@ import pytest
 from registry.errors import InvalidInputError
 from registry.origins import NOWHERE, Origin, originating
 from registry.records import JobStatus, Progress
-from registry.work import NewModule, PredictResult, ScoreWork, TrainResult, VerifyWork
+from registry.work import ModuleVerdict, NewModule, PredictResult, ScoreWork, TrainResult, VerifyResult, VerifyWork
 from tests.builders import NOW, digest_of, later, train_work
 
 TRAIN = ["train"]
@@ -276,6 +276,16 @@ class JobRecordsContract:
             second = work.jobs.list(kind=None, status=None, limit=3, cursor=first.next_cursor)
         assert [job.id for job in first.items + second.items] == ids[::-1]
         assert second.next_cursor is None
+
+    def test_a_list_leaves_results_out(self, begin):
+        with begin() as work:
+            made = work.jobs.submit(VerifyWork(module=digest_of("m")), owner="ada", at=NOW)
+            result = VerifyResult(verdict=ModuleVerdict(module=digest_of("m")))
+            assert work.jobs.end(made.id, attempt=None, status=JobStatus.DONE, result=result, error=None, at=NOW)
+        with begin() as work:
+            (listed,) = work.jobs.list(kind=None, status=None, limit=3, cursor=None).items
+            assert work.jobs.get(made.id) == listed.model_copy(update={"result": result})
+            assert listed.result is None
 
     def test_a_list_narrows_by_kind_and_status(self, begin):
         train, score = submit(begin), submit(begin, work=score_work())

@@ -1,5 +1,8 @@
 """What every keeper of pipelines, datasets, tasks, statistics, queries and changes does."""
 
+import base64
+import json
+
 import pytest
 
 from registry.errors import ConflictError, InvalidInputError, NotFoundError
@@ -54,6 +57,22 @@ class PipelineRecordsContract:
     def test_a_bad_cursor_is_refused(self, begin):
         with begin() as work, pytest.raises(InvalidInputError, match="'nonsense'"):
             work.pipelines.list(limit=2, cursor="nonsense")
+
+    @pytest.mark.parametrize(
+        ("at", "key"),
+        [
+            ("0001-01-01T00:00:00+14:00", "x"),
+            ("9999-12-31T23:59:59-14:00", "x"),
+            ("2026-01-01T00:00:00", "x"),
+            ("2026-01-01T00:00:00+00:00", "\ud800"),
+            ("2026-01-01T00:00:00+00:00", "\x00"),
+        ],
+    )
+    def test_a_made_up_cursor_is_refused(self, begin, at, key):
+        cursor = base64.urlsafe_b64encode(json.dumps(["newest", at, key]).encode()).decode()
+        with begin() as work, pytest.raises(InvalidInputError) as refusal:
+            work.pipelines.list(limit=2, cursor=cursor)
+        assert refusal.value.faults[0].code == "bad_cursor"
 
 
 class DatasetRecordsContract:
