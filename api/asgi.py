@@ -21,5 +21,5 @@ def application(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     zoo = open_zoo(settings)
     settings.check_service(has_admin=zoo.tokens.has_admin())
-    Caretaker(zoo.collector, zoo.uploads, settings).start()
+    Caretaker(zoo.collector, zoo.uploads, zoo.queries, settings).start()
     return create_app(zoo, spans=spans_of_process("module-zoo-service"))

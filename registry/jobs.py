@@ -226,7 +226,7 @@ class JobService:
 
     def _tell_queries(self, job: Job) -> None:
         """Let questions that waited for this job last go on; where that fails, the next who asks tries again."""
-        if isinstance(job.work, ScoreWork | VerifyWork):
+        if isinstance(job.work, ScoreWork | JointWork | VerifyWork):
             try:
                 self._makers.queries.job_ended(job)
             except ZooError as error:

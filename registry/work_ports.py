@@ -143,6 +143,9 @@ class QueryRecords(Protocol):
     def running(self) -> tuple[Query, ...]:
         """Every query that is running, oldest first."""
 
+    def waiting_for(self, job_ids: Sequence[int]) -> tuple[Query, ...]:
+        """The running queries that wait for one of these jobs, or have waited for it, oldest first."""
+
     def running_count(self) -> int:
         """How many are running."""
 

@@ -273,6 +273,23 @@ class QueryRecordsContract:
             work.queries.replace(query())
             assert work.queries.running() == (query(),)
 
+    def test_running_questions_are_found_by_the_jobs_they_wait_for(self, begin):
+        one = query("one").model_copy(update={"jobs": (1, 2), "created_at": later(1)})
+        two = query("two").model_copy(update={"jobs": (2, 3)})
+        with begin() as work:
+            work.queries.add(one, data=[])
+            work.queries.add(two, data=[])
+            work.queries.add(query("none"), data=[digest_of("data")])
+        with begin() as work:
+            assert work.queries.waiting_for([1]) == (one,)
+            assert work.queries.waiting_for([1, 2]) == (two, one)
+            assert work.queries.waiting_for([]) == work.queries.waiting_for([4]) == ()
+            work.queries.replace(one.model_copy(update={"jobs": tuple(range(4, 1504))}))
+            assert work.queries.waiting_for([1]) == ()
+            assert [each.id for each in work.queries.waiting_for(range(3, 1600))] == ["two", "one"]
+            work.queries.replace(two.model_copy(update={"status": QueryStatus.DONE}))
+            assert work.queries.waiting_for([2, 3]) == ()
+
     def test_a_forgotten_question_cannot_be_answered(self, begin):
         with begin() as work:
             work.queries.add(query("mine"), data=[digest_of("data"), digest_of("more")])
