@@ -21,7 +21,7 @@ from registry.records import STAFF, Job, JobStatus, Query, QueryStatus
 from registry.rounds import asked_again, goes_on, is_last, part_of, round_of, with_cached
 from registry.set_answers import SetAnswerer
 from registry.set_plans import KIND as SETS
-from registry.set_plans import SetPlan
+from registry.set_plans import SetPlan, rests_on_jobs
 from registry.set_queries import asked_again as sets_asked_again
 from registry.work import ScoreResult, ScoreWork, VerifyWork
 
@@ -62,7 +62,7 @@ class QueryService:
         The caller holds, so that the same question asked at the same moment is opened once.
         """
         known = work.queries.get(plan.query_id)
-        if known is not None and known.status in (QueryStatus.DONE, QueryStatus.RUNNING):
+        if known is not None and known.holds:
             return known.id
         if known is not None and plan.shortlist is not None:
             plan = asked_again(Plan.model_validate_json(known.plan))
@@ -193,12 +193,12 @@ class QueryService:
             further = None if is_last(plan) else self._answers.next_round(plan, findings)
             if further is not None:
                 return self._next_round(query, further)
-            answer = self._answers.answer(plan, findings)
+            answer = self._answers.answer(plan, findings).model_dump_json()
         except StatisticsLostError as error:
             return self._begun_again(query, plan, error)
         except NotScorableError as error:
             return self._failed(query, jobs, error)
-        return self._written(query, {"status": QueryStatus.DONE, "answer": answer.model_dump_json()})
+        return self._answered(query, answer, passing=findings.passing)
 
     def _judged_sets(self, query: Query, jobs: Sequence[Job]) -> Query:
         """The query with its answer, or the reason why there is none, or with a job that makes lost statistics."""
@@ -207,14 +207,22 @@ class QueryService:
         if present is None or present.status is not QueryStatus.RUNNING or present.jobs != query.jobs:
             return present or query.model_copy(update={"status": QueryStatus.CANCELLED})
         try:
-            answer = self._set_answers.answer(SetPlan.model_validate_json(query.plan), jobs)
+            plan = SetPlan.model_validate_json(query.plan)
+            answer = self._set_answers.answer(plan, jobs).model_dump_json()
+            with self._begin() as work:
+                passing = rests_on_jobs(work, plan, jobs)
         except StatisticsLostError as error:
             with self._begin() as work:
                 work.hold()
                 return sets_asked_again(work, query, jobs, lost=error.key, owner=STAFF, at=self._clock())
         except NotScorableError as error:
             return self._failed(query, jobs, error)
-        return self._written(query, {"status": QueryStatus.DONE, "answer": answer.model_dump_json()})
+        return self._answered(query, answer, passing=passing)
+
+    def _answered(self, query: Query, answer: str, *, passing: bool) -> Query:
+        """The query with its answer, and a note where the same question is to be asked anew when somebody does."""
+        note = {"error_code": JobFailedError.code} if passing else {}
+        return self._written(query, {"status": QueryStatus.DONE, "answer": answer, **note})
 
     def _failed(self, query: Query, jobs: Sequence[Job], error: NotScorableError) -> Query:
         """The query with the reason why there is no answer: that of a job that ended without, else the error."""

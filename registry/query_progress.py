@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from registry.answers import parse_answer
 from registry.plans import Plan
 from registry.rankings import QueryState, Ranking
-from registry.records import Job, JobStatus, Progress, Query
+from registry.records import Job, JobStatus, Progress, Query, QueryStatus
 from registry.rounds import round_progress
 from registry.work import SCORE_HERE
 
@@ -28,7 +28,7 @@ def told(query: Query, progress: Progress, *, partial: Ranking | None = None) ->
         answer=parse_answer(query.kind, query.answer) if query.answer else None,
         partial=partial,
         error=query.error,
-        error_code=query.error_code,
+        error_code=None if query.status is QueryStatus.DONE else query.error_code,
         created_at=query.created_at,
     )
 

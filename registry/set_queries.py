@@ -18,7 +18,7 @@ def open_sets(work: UnitOfWork, plan: SetPlan, *, owner: str, at: datetime) -> s
         NotScorableError: a module or the dataset went meanwhile.
     """
     known = work.queries.get(plan.query_id)
-    if known is not None and known.status in (QueryStatus.DONE, QueryStatus.RUNNING):
+    if known is not None and known.holds:
         return known.id
     standing = stand(work, plan)
     cached = standing.kept is not None
