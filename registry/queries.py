@@ -14,6 +14,7 @@ from registry.findings import Lost, gather
 from registry.names import Digest, namespaces_of
 from registry.plans import Plan, keys_brought
 from registry.ports import Begin, BlobStore, Clock, UnitOfWork
+from registry.query_askers import leave, note_asker
 from registry.query_jobs import give_up_at_home, jobs_for
 from registry.query_progress import NOTHING_LEFT, progress, sets_progress, told, waits
 from registry.rankings import QueryState, Ranking
@@ -63,6 +64,7 @@ class QueryService:
         """
         known = work.queries.get(plan.query_id)
         if known is not None and known.holds:
+            note_asker(work, known, owner)
             return known.id
         if known is not None and plan.shortlist is not None:
             plan = asked_again(Plan.model_validate_json(known.plan))
@@ -81,6 +83,7 @@ class QueryService:
             work.queries.add(query, data=sorted({task.dataset for task in plan.tasks}))
         else:
             work.queries.replace(query)
+        note_asker(work, query, owner)
         return query.id
 
     def waiting(self, query_id: str, *, owner: str | None) -> bool:
@@ -291,22 +294,31 @@ class QueryService:
         except NotScorableError:
             return None  # nothing yet, or the end of the query will say why
 
-    def cancel(self, query_id: str, *, owner: str | None) -> QueryState:
-        """Stop a query, and its jobs unless others wait for them; one that has ended stays. Raises NotFoundError.
+    def cancel(self, query_id: str, *, owner: str | None, for_all: bool = False) -> QueryState:
+        """Stop a query and its jobs, unless others wait for them; one that has ended stays. Raises NotFoundError.
 
         Looks at modules go on: whoever published them waits for those.
+
+        Args:
+            query_id: which.
+            owner: who does not wait for it any more; None stops it for all.
+            for_all: stop it although others wait for it.
         """
         with self._look() as work:
             work.hold()
             query = _query(work, query_id, owner)
-            if query.status is QueryStatus.RUNNING:
+            if query.status is QueryStatus.RUNNING and (for_all or leave(work, query, owner)):
                 query = query.model_copy(update={"status": QueryStatus.CANCELLED})
                 work.queries.replace(query)
-                shared = {job for other in work.queries.running() for job in other.jobs}
-                for job in work.jobs.those(query.jobs):
-                    if not (job.status.ended or job.id in shared or isinstance(job.work, VerifyWork)):
-                        cancel_job(work, job.id, clock=self._clock)
-        return told(query, NOTHING_LEFT)
+                self._cancel_jobs(work, query)
+        return self.state(query_id, owner=owner) if query.status is QueryStatus.RUNNING else told(query, NOTHING_LEFT)
+
+    def _cancel_jobs(self, work: UnitOfWork, query: Query) -> None:
+        """End the jobs of a cancelled query that no other waits for."""
+        shared = {job for other in work.queries.waiting_for(query.jobs) for job in other.jobs}
+        for job in work.jobs.those(query.jobs):
+            if not (job.status.ended or job.id in shared or isinstance(job.work, VerifyWork)):
+                cancel_job(work, job.id, clock=self._clock)
 
 
 def cancel_job(work: UnitOfWork, job: int, *, clock: Clock) -> bool:

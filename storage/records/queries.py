@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select, update
 from registry.errors import NotFoundError
 from registry.names import Digest
 from registry.records import Query, QueryStatus
-from storage.tables import QueryDataRow, QueryJobRow, QueryRow
+from storage.tables import QueryAskerRow, QueryDataRow, QueryJobRow, QueryRow
 from storage.transaction import Transaction, chunks
 
 
@@ -56,18 +56,38 @@ class SqlQueryRecords:
             found |= {query.id: query for query in queries}
         return tuple(sorted(found.values(), key=lambda query: (query.created_at, query.id)))
 
+    def add_asker(self, query_id: str, owner: str) -> None:
+        """Remember that somebody waits for a query, until it ends; no error when that is known."""
+        waits = self._transaction.insert(QueryAskerRow).values(query_id=query_id, owner=owner)
+        self._transaction.change(waits.on_conflict_do_nothing())
+
+    def remove_asker(self, query_id: str, owner: str) -> None:
+        """Forget that somebody waits for a query; no error when nobody knew."""
+        waits = (QueryAskerRow.query_id == query_id) & (QueryAskerRow.owner == owner)
+        self._transaction.change(delete(QueryAskerRow).where(waits))
+
+    def askers(self, query_id: str) -> tuple[str, ...]:
+        """Who waits for a query, in order."""
+        waiting = select(QueryAskerRow.owner).where(QueryAskerRow.query_id == query_id).order_by(QueryAskerRow.owner)
+        return tuple(owner for (owner,) in self._transaction.rows(waiting))
+
     def running_count(self) -> int:
         """How many are running."""
         row = self._transaction.first(select(func.count()).where(QueryRow.status == QueryStatus.RUNNING))
         return 0 if row is None else row[0]
 
     def replace(self, query: Query) -> None:
-        """Store the new state of a query. Raises NotFoundError when its id is not there."""
+        """Store the new state of a query; nobody waits for one that has ended.
+
+        Raises NotFoundError when its id is not there.
+        """
         state = update(QueryRow).where(QueryRow.id == query.id).values(**_columns(query))
         if not self._transaction.changed(state.returning(QueryRow.id)):
             raise NotFoundError(f"there is no query {query.id!r} any more; ask the question again")
         self._transaction.change(delete(QueryJobRow).where(QueryJobRow.query_id == query.id))
         self._put_jobs(query)
+        if query.status is not QueryStatus.RUNNING:
+            self._transaction.change(delete(QueryAskerRow).where(QueryAskerRow.query_id == query.id))
 
     def _put_jobs(self, query: Query) -> None:
         """Keep which jobs a running query waits for; nobody looks for one that has ended by its jobs."""

@@ -246,6 +246,7 @@ def test_questions_that_were_running_are_found_by_their_jobs(engine):
     upgrade(engine)
     with units_of_work(engine)() as work:
         assert [found.id for found in work.queries.waiting_for([2])] == ["one"]
+        assert work.queries.askers("one") == ()
 
 
 OLD_VERSION = {

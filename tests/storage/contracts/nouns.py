@@ -290,6 +290,24 @@ class QueryRecordsContract:
             work.queries.replace(two.model_copy(update={"status": QueryStatus.DONE}))
             assert work.queries.waiting_for([2, 3]) == ()
 
+    def test_who_waits_for_a_question_is_known_until_it_ends(self, begin):
+        with begin() as work:
+            for name in ("mine", "ours"):
+                work.queries.add(query(name), data=[digest_of(name)])
+            for owner in ("eve", "ada", "ada"):
+                work.queries.add_asker("ours", owner)
+            work.queries.add_asker("mine", "ada")
+            assert work.queries.askers("ours") == ("ada", "eve")
+            work.queries.remove_asker("ours", "ada")
+            work.queries.remove_asker("ours", "nobody")
+        with begin() as work:
+            work.queries.replace(query("ours").model_copy(update={"jobs": (1,)}))
+            assert (work.queries.askers("ours"), work.queries.askers("mine")) == (("eve",), ("ada",))
+            work.queries.replace(query("ours", status=QueryStatus.CANCELLED))
+            assert work.queries.askers("ours") == ()
+            work.queries.remove_data(digest_of("mine"))
+            assert work.queries.askers("mine") == ()
+
     def test_a_forgotten_question_cannot_be_answered(self, begin):
         with begin() as work:
             work.queries.add(query("mine"), data=[digest_of("data"), digest_of("more")])
