@@ -130,8 +130,8 @@ class QueryService:
         does the jobs.
         """
         with self._begin() as work:
-            work.hold()
             give_up_at_home(work, at=self._clock())
+        with self._begin() as work:
             ready = [query for query in work.queries.running() if not work.jobs.any_open(query.jobs)]
         self._go_on(ready)
 
@@ -146,6 +146,8 @@ class QueryService:
                 self._moved(query, seconds=max(0.0, until - time.monotonic()))
             except ZooError as error:
                 log.warning("a query did not go on by itself", query=query.id, why=error.detail)
+            except Exception:  # whoever ended the job has done nothing wrong; whoever asks is told
+                log.exception("a query could not be judged", query=query.id)
 
     def _judge_early(self, plan: Plan, share: ScoreWork) -> None:
         """Judge the modules of one work, as far as they are in the present round, where another follows."""

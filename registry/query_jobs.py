@@ -8,7 +8,7 @@ from registry.plans import Plan, keys_brought, missing_work
 from registry.ports import UnitOfWork
 from registry.records import Job, JobStatus, Query
 from registry.verification import look_at
-from registry.work import ScoreHereWork, ScoreWork
+from registry.work import SCORE_HERE, ScoreHereWork, ScoreWork
 
 AT_HOME_FOR = timedelta(days=1)
 """Jobs at home that nobody has done anything about for so long are given up: whoever asked has gone."""
@@ -54,6 +54,9 @@ def _looking(share: ScoreWork, unverified: Collection[Digest]) -> ScoreWork:
 
 def give_up_at_home(work: UnitOfWork, *, at: datetime) -> None:
     """Fail the jobs at home of questions of which nothing has been heard for a day, unless others wait for them too."""
+    if all(kind != SCORE_HERE for kind, _, _ in work.jobs.counts()):
+        return
+    work.hold()  # so that nobody asks, and waits for such a job, meanwhile
     left: set[int] = set()
     wanted: set[int] = set()
     for query in work.queries.running():

@@ -58,8 +58,9 @@ def test_a_question_ends_when_its_jobs_fail_or_are_cancelled(zoo: Zoo) -> None:
     assert written(zoo, cancelled).status is QueryStatus.FAILED
 
 
+@pytest.mark.parametrize("error", [NotFoundError("gone"), RuntimeError("a mistake")])
 def test_one_question_that_cannot_go_on_keeps_no_other_from_its_answer(
-    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     publish(zoo, "ada/seeing", quadrant_module())
     data = add_dataset(zoo)
@@ -68,7 +69,7 @@ def test_one_question_that_cannot_go_on_keeps_no_other_from_its_answer(
 
     def not_the_first(query, jobs):
         if query.id == first:
-            raise NotFoundError("gone")
+            raise error
         return settled(query, jobs)
 
     monkeypatch.setattr(zoo.queries, "_settled", not_the_first)
