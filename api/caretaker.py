@@ -1,4 +1,4 @@
-"""What a running service does by itself: end uploads that waited too long, and collect bytes that nothing refers to."""
+"""What a running service does by itself: collect bytes that nothing refers to, end what nobody came back for."""
 
 import threading
 
@@ -6,6 +6,7 @@ import structlog
 
 from registry.collection import Collector
 from registry.errors import ZooError
+from registry.queries import QueryService
 from registry.settings import Settings
 from registry.uploads import UploadService
 
@@ -21,9 +22,9 @@ STOP_SECONDS = 2.0
 class Caretaker:
     """A thread that collects when it is time. It may end at any moment, as whatever it did not do is done next time."""
 
-    def __init__(self, collector: Collector, uploads: UploadService, settings: Settings) -> None:
-        """Args: collector, uploads: what it calls; settings: how often."""
-        self._collector, self._uploads = collector, uploads
+    def __init__(self, collector: Collector, uploads: UploadService, queries: QueryService, settings: Settings) -> None:
+        """Args: collector, uploads, queries: what it calls; settings: how often."""
+        self._collector, self._uploads, self._queries = collector, uploads, queries
         self._seconds = min(LOOK_SECONDS, settings.gc_seconds)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._look_after, name="caretaker", daemon=True)
@@ -51,3 +52,4 @@ class Caretaker:
         if self._collector.collect_in_turn() is not None:
             while self._uploads.expire():
                 pass  # some at a time
+            self._queries.look_after()

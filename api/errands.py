@@ -52,7 +52,7 @@ class Errand:
 async def running_errands(app: FastAPI) -> AsyncIterator[None]:
     """Run the errands of an app's zoo while it serves."""
     zoo: Zoo = app.state.services.zoo
-    errands: list[Errand | Caretaker] = [Caretaker(zoo.collector, zoo.uploads, zoo.settings)]
+    errands: list[Errand | Caretaker] = [Caretaker(zoo.collector, zoo.uploads, zoo.queries, zoo.settings)]
     if zoo.courier is not None:
         errands.append(Errand(zoo.courier.deliver_due, name="courier"))
     for errand in errands:

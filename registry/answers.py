@@ -159,6 +159,8 @@ class Answerer:
                 return self._judged(blobs, groups, _feature_map(module), options)
             except (NotFoundError, CorruptBlobError) as error:
                 raise StatisticsLostError(self._lost_of(kept)) from error
+            except ValueError as error:
+                raise NotScorableError(f"the statistics of {entry.cell.ref} do not fit together: {error}") from error
 
     def _whole(self, plan: Plan, entry: Entry, one: Judged, findings: Findings) -> Judged:
         """A judged score with its whole panel."""

@@ -25,7 +25,8 @@ class Lost:
 class Findings:
     """What the records hold for the entries of a plan.
 
-    `kept` has all of which something may be said: statistics, or why there are none.
+    `kept` has all of which something may be said: statistics, or why there are none. `passing` says that some have none
+    for now only: the job that was to bring them ended without, which says nothing about the module.
     """
 
     entries: tuple[Entry, ...]
@@ -33,6 +34,7 @@ class Findings:
     datasets: dict[Digest, Dataset]
     kept: dict[Digest, KeptStatistics]
     elsewhere: dict[Digest, tuple[KeptStatistics, ...]]
+    passing: bool = False
 
     def of(self, entry: Entry) -> tuple[KeptStatistics, ...]:
         """What is known of an entry, slice by slice, up to the first of which nothing is."""
@@ -72,6 +74,7 @@ def gather(work: UnitOfWork, plan: Plan, *, lost: Lost | None = None) -> Finding
         datasets=datasets,
         kept={key: statistics for key, statistics in known.items() if statistics is not None},
         elsewhere=work.statistics.of_modules(sorted({cell.module for cell in plan.cells})),
+        passing=any(seen.passes(entry.cell, part.key) for entry in entries for part in entry.parts),
     )
 
 
@@ -86,19 +89,37 @@ class _Seen:
 
     def statistics(self, cell: PlannedCell, key: Digest) -> KeptStatistics | None:
         """A cell's statistics under a key, or why it has none; None while that is not known yet."""
-        chain = [self.modules[digest] for digest in cell.chain]
-        refused = next((module for module in chain if module.verification.refused), None)
+        refused = self._refused(cell)
         if refused is not None:
             return self._never_made(cell, key, refusal(refused))
-        kept = self.kept.get(key)
-        unverified = next((module for module in chain if not module.verification.verified), None)
-        if kept is not None and (kept.blob is None or unverified is None):
-            return kept
-        if self.lost is None:
-            return None
-        if kept is None or unverified is None:
+        usable = self._usable(cell, key)
+        if usable is not None or self.lost is None:
+            return usable
+        unverified = self._unverified(cell)
+        if key not in self.kept or unverified is None:
             return self._never_made(cell, key, self.lost.statistics.get(key, "its statistics did not come; ask again"))
         return self._never_made(cell, key, _not_looked_at(unverified, self.lost))
+
+    def passes(self, cell: PlannedCell, key: Digest) -> bool:
+        """Whether a cell has no statistics under a key although nobody found anything wrong with its modules."""
+        return self.lost is not None and self._refused(cell) is None and self._usable(cell, key) is None
+
+    def _usable(self, cell: PlannedCell, key: Digest) -> KeptStatistics | None:
+        """What is kept under a key, if it may be used: statistics of verified modules, or why there are none."""
+        kept = self.kept.get(key)
+        usable = kept is not None and (kept.blob is None or self._unverified(cell) is None)
+        return kept if usable else None
+
+    def _refused(self, cell: PlannedCell) -> PublishedModule | None:
+        """The first module of a cell's chain that cannot be used."""
+        return next((module for module in self._chain(cell) if module.verification.refused), None)
+
+    def _unverified(self, cell: PlannedCell) -> PublishedModule | None:
+        """The first module of a cell's chain that is not verified."""
+        return next((module for module in self._chain(cell) if not module.verification.verified), None)
+
+    def _chain(self, cell: PlannedCell) -> list[PublishedModule]:
+        return [self.modules[digest] for digest in cell.chain]
 
     def _never_made(self, cell: PlannedCell, key: Digest, reason: str) -> KeptStatistics:
         """In place of statistics that no worker brought, or that may not be used."""

@@ -26,6 +26,7 @@ from registry.names import Digest, ModuleName
 from registry.pipelines import PipelineService
 from registry.ports import Begin, Clock, UnitOfWork
 from registry.queries import QueryService, cancel_job, jobs_of_query
+from registry.query_askers import require_unneeded
 from registry.recipes import TrainingRecipe
 from registry.records import Job, JobStatus, Page, Progress
 from registry.request_keys import Made, once
@@ -225,7 +226,7 @@ class JobService:
 
     def _tell_queries(self, job: Job) -> None:
         """Let questions that waited for this job last go on; where that fails, the next who asks tries again."""
-        if isinstance(job.work, ScoreWork | VerifyWork):
+        if isinstance(job.work, ScoreWork | JointWork | VerifyWork):
             try:
                 self._makers.queries.job_ended(job)
             except ZooError as error:
@@ -354,13 +355,22 @@ class JobService:
                 raise lost_lease(job_of(work, job_id), attempt)
             return job_of(work, job_id)
 
-    def cancel(self, job_id: int, *, by: str | None = None) -> Job:
+    def cancel(self, job_id: int, *, by: str | None = None, for_all: bool = False) -> Job:
         """Stop a job; one that has ended stays as it is. Its worker learns of it by its next heartbeat.
 
-        `by` is who asked for it, which is written down; None where the zoo does, as nobody waits for it any more.
+        Args:
+            job_id: which.
+            by: who asked for it, which is written down; None where the zoo does, as nobody waits for it any more.
+            for_all: stop it although others wait for what it brings.
+
+        Raises:
+            NotFoundError: no such job.
+            ConflictError: a question of somebody else needs it.
         """
         with self._begin() as work:
-            job_of(work, job_id)
+            if not (job_of(work, job_id).status.ended or by is None or for_all):
+                work.hold()
+                require_unneeded(work, job_id, by=by)
             if cancel_job(work, job_id, clock=self._clock) and by is not None:
                 note(work, "cancel", f"job {job_id}", at=self._clock(), by=by)
             cancelled = job_of(work, job_id)

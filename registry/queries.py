@@ -1,25 +1,32 @@
 """Queries: a question that waits for workers, then is answered once, for good."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from copy import copy
 from typing import Self
 
-from registry.answers import Answerer, StatisticsLostError, parse_answer
+import structlog
+
+from registry.answers import Answerer, StatisticsLostError
 from registry.background import Background
-from registry.errors import JobFailedError, NotFoundError, NotScorableError
+from registry.errors import JobFailedError, NotFoundError, NotScorableError, ZooError
 from registry.findings import Lost, gather
 from registry.names import Digest, namespaces_of
 from registry.plans import Plan, keys_brought
 from registry.ports import Begin, BlobStore, Clock, UnitOfWork
-from registry.query_jobs import jobs_for
+from registry.query_askers import leave, note_asker
+from registry.query_jobs import give_up_at_home, jobs_for
+from registry.query_progress import NOTHING_LEFT, progress, sets_progress, told, waits
 from registry.rankings import QueryState, Ranking
-from registry.records import STAFF, Job, JobStatus, Progress, Query, QueryStatus
-from registry.rounds import asked_again, goes_on, is_last, part_of, round_of, round_progress, with_cached
+from registry.records import STAFF, Job, JobStatus, Query, QueryStatus
+from registry.rounds import asked_again, goes_on, is_last, part_of, round_of, with_cached
 from registry.set_answers import SetAnswerer
 from registry.set_plans import KIND as SETS
-from registry.set_plans import SetPlan
+from registry.set_plans import SetPlan, rests_on_jobs
 from registry.set_queries import asked_again as sets_asked_again
-from registry.work import SCORE_HERE, ScoreResult, ScoreWork, VerifyWork
+from registry.work import ScoreResult, ScoreWork, VerifyWork
+
+log = structlog.get_logger()
 
 JUDGING_SECONDS = 1.0
 """Whoever asks about sets, or for what is known so far, waits so long while it is judged, then hears that it is."""
@@ -56,7 +63,8 @@ class QueryService:
         The caller holds, so that the same question asked at the same moment is opened once.
         """
         known = work.queries.get(plan.query_id)
-        if known is not None and known.status in (QueryStatus.DONE, QueryStatus.RUNNING):
+        if known is not None and known.holds:
+            note_asker(work, known, owner)
             return known.id
         if known is not None and plan.shortlist is not None:
             plan = asked_again(Plan.model_validate_json(known.plan))
@@ -75,6 +83,7 @@ class QueryService:
             work.queries.add(query, data=sorted({task.dataset for task in plan.tasks}))
         else:
             work.queries.replace(query)
+        note_asker(work, query, owner)
         return query.id
 
     def waiting(self, query_id: str, *, owner: str | None) -> bool:
@@ -91,30 +100,59 @@ class QueryService:
             query = _query(work, query_id, owner)
         query, jobs = self._moved(query)
         if query.status is not QueryStatus.RUNNING:
-            return _told(query, _DONE)
+            return told(query, NOTHING_LEFT)
         if query.kind == SETS:
-            return _told(query, _sets_progress(jobs))
+            return told(query, sets_progress(jobs))
         plan = Plan.model_validate_json(query.plan)
-        if not _waits(jobs):
-            return _told(query, _progress(plan, jobs))
-        key = f"{query.id} {sum(job.status.ended for job in jobs)} of {len(jobs)}"
+        if not waits(jobs):
+            return told(query, progress(plan, jobs))
+        key = f"{query.id} {query.created_at.isoformat()} {sum(job.status.ended for job in jobs)} of {len(jobs)}"
         partial = self._partials.make(key, lambda: self._partial(plan), seconds=JUDGING_SECONDS)
-        return _told(query, _progress(plan, jobs), partial=partial)
+        return told(query, progress(plan, jobs), partial=partial)
 
     def job_ended(self, job: Job) -> None:
-        """Judge what a job brought to rankings in rounds; whoever waited for it last goes on, with nobody asking."""
+        """Let whoever waited for this job last go on or be answered, with nobody asking.
+
+        What it brought to a round that waits for other jobs still is judged already.
+        """
         with self._begin() as work:
-            waiting = [query for query in work.queries.running() if job.id in query.jobs]
-            ready = {query.id for query in waiting if not work.jobs.any_open(query.jobs)}
+            waiting = work.queries.waiting_for([job.id])
+            ready = [query for query in waiting if not work.jobs.any_open(query.jobs)]
+        self._go_on(ready)
         for query in waiting:
-            plan = Plan.model_validate_json(query.plan)
-            if not is_last(plan) and query.id in ready:
-                self._moved(query)
-            elif not is_last(plan) and isinstance(job.work, ScoreWork):
-                self._judge_early(plan, job.work)
+            if query not in ready and isinstance(job.work, ScoreWork):
+                self._judge_early(Plan.model_validate_json(query.plan), job.work)
+
+    def look_after(self) -> None:
+        """End queries that nobody came back for: judge those that wait for no job any more.
+
+        They are there where the process stopped before it had judged, and where the images stay at home and nobody
+        does the jobs.
+        """
+        with self._begin() as work:
+            give_up_at_home(work, at=self._clock())
+        with self._begin() as work:
+            ready = [query for query in work.queries.running() if not work.jobs.any_open(query.jobs)]
+        self._go_on(ready)
+
+    def _go_on(self, queries: Iterable[Query]) -> None:
+        """Bring queries as far as they come; where one does not, the others do, and whoever asks for it tries again.
+
+        For all of them together it waits no longer than for one; what takes longer goes on by itself.
+        """
+        until = time.monotonic() + ANSWER_SECONDS
+        for query in queries:
+            try:
+                self._moved(query, seconds=max(0.0, until - time.monotonic()))
+            except ZooError as error:
+                log.warning("a query did not go on by itself", query=query.id, why=error.detail)
+            except Exception:  # whoever ended the job has done nothing wrong; whoever asks is told
+                log.exception("a query could not be judged", query=query.id)
 
     def _judge_early(self, plan: Plan, share: ScoreWork) -> None:
-        """Judge the modules of one work, as far as they are in the present round."""
+        """Judge the modules of one work, as far as they are in the present round, where another follows."""
+        if is_last(plan):
+            return
         chains = set(share.chains)
         cells = tuple(cell for cell in plan.cells if goes_on(plan, cell) and cell.chain in chains)
         few = plan.model_copy(update={"cells": cells})
@@ -122,27 +160,34 @@ class QueryService:
             findings = gather(work, few)
         self._answers.remember(few, findings)
 
-    def _moved(self, query: Query) -> tuple[Query, tuple[Job, ...]]:
+    def _moved(self, query: Query, *, seconds: float = ANSWER_SECONDS) -> tuple[Query, tuple[Job, ...]]:
         """The query as far as it comes without workers: a round that has ended opens the next, the last is answered.
 
-        Gives the query with the jobs that it waits for, or waited for.
+        Gives the query with the jobs that it waits for, or waited for. Each step is waited for so many seconds at most.
         """
         jobs: tuple[Job, ...] = ()
         for _ in range(MOST_STEPS):
             with self._begin() as work:
                 jobs = work.jobs.those(query.jobs)
-            if query.status is not QueryStatus.RUNNING or _waits(jobs):
+            if query.status is not QueryStatus.RUNNING or waits(jobs):
                 break
-            settled = self._settled_sets(query, jobs) if query.kind == SETS else self._settled_soon(query, jobs)
+            settled = self._settled_soon(query, jobs, seconds=seconds)
             if settled is None:
                 break
             query = settled
         return query, jobs
 
-    def _settled_soon(self, query: Query, jobs: Sequence[Job]) -> Query | None:
-        """What `_settled` gives; None while that is judged still. A round is told from the next by its jobs."""
-        key = f"{query.id} {len(query.jobs)}"
-        return self._judging.make(key, lambda: self._settled(query, jobs), seconds=ANSWER_SECONDS)
+    def _settled_soon(self, query: Query, jobs: Sequence[Job], *, seconds: float) -> Query | None:
+        """What judging makes of a query whose jobs have ended; None while it is judged still.
+
+        A round is told from the next by its jobs, and a question from the same one asked again by when it was asked.
+        """
+        key = f"{query.id} {query.created_at.isoformat()} {query.jobs}"
+        if query.kind == SETS:
+            work, seconds = self._judged_sets, min(seconds, JUDGING_SECONDS)
+        else:
+            work, seconds = self._settled, min(seconds, ANSWER_SECONDS)
+        return self._judging.make(key, lambda: work(query, jobs), seconds=seconds)
 
     def _settled(self, query: Query, jobs: Sequence[Job]) -> Query:
         """The query in its next round, or with its answer, or the reason why there is none, written down."""
@@ -153,16 +198,12 @@ class QueryService:
             further = None if is_last(plan) else self._answers.next_round(plan, findings)
             if further is not None:
                 return self._next_round(query, further)
-            answer = self._answers.answer(plan, findings)
+            answer = self._answers.answer(plan, findings).model_dump_json()
         except StatisticsLostError as error:
             return self._begun_again(query, plan, error)
         except NotScorableError as error:
             return self._failed(query, jobs, error)
-        return self._written(query, {"status": QueryStatus.DONE, "answer": answer.model_dump_json()})
-
-    def _settled_sets(self, query: Query, jobs: Sequence[Job]) -> Query | None:
-        """The same for a question about sets; None while they are judged, which may take a while."""
-        return self._judging.make(query.id, lambda: self._judged_sets(query, jobs), seconds=JUDGING_SECONDS)
+        return self._answered(query, answer, passing=findings.passing)
 
     def _judged_sets(self, query: Query, jobs: Sequence[Job]) -> Query:
         """The query with its answer, or the reason why there is none, or with a job that makes lost statistics."""
@@ -171,14 +212,22 @@ class QueryService:
         if present is None or present.status is not QueryStatus.RUNNING or present.jobs != query.jobs:
             return present or query.model_copy(update={"status": QueryStatus.CANCELLED})
         try:
-            answer = self._set_answers.answer(SetPlan.model_validate_json(query.plan), jobs)
+            plan = SetPlan.model_validate_json(query.plan)
+            answer = self._set_answers.answer(plan, jobs).model_dump_json()
+            with self._begin() as work:
+                passing = rests_on_jobs(work, plan, jobs)
         except StatisticsLostError as error:
             with self._begin() as work:
                 work.hold()
                 return sets_asked_again(work, query, jobs, lost=error.key, owner=STAFF, at=self._clock())
         except NotScorableError as error:
             return self._failed(query, jobs, error)
-        return self._written(query, {"status": QueryStatus.DONE, "answer": answer.model_dump_json()})
+        return self._answered(query, answer, passing=passing)
+
+    def _answered(self, query: Query, answer: str, *, passing: bool) -> Query:
+        """The query with its answer, and a note where the same question is to be asked anew when somebody does."""
+        note = {"error_code": JobFailedError.code} if passing else {}
+        return self._written(query, {"status": QueryStatus.DONE, "answer": answer, **note})
 
     def _failed(self, query: Query, jobs: Sequence[Job], error: NotScorableError) -> Query:
         """The query with the reason why there is no answer: that of a job that ended without, else the error."""
@@ -247,22 +296,31 @@ class QueryService:
         except NotScorableError:
             return None  # nothing yet, or the end of the query will say why
 
-    def cancel(self, query_id: str, *, owner: str | None) -> QueryState:
-        """Stop a query, and its jobs unless others wait for them; one that has ended stays. Raises NotFoundError.
+    def cancel(self, query_id: str, *, owner: str | None, for_all: bool = False) -> QueryState:
+        """Stop a query and its jobs, unless others wait for them; one that has ended stays. Raises NotFoundError.
 
         Looks at modules go on: whoever published them waits for those.
+
+        Args:
+            query_id: which.
+            owner: who does not wait for it any more; None stops it for all.
+            for_all: stop it although others wait for it.
         """
         with self._look() as work:
             work.hold()
             query = _query(work, query_id, owner)
-            if query.status is QueryStatus.RUNNING:
+            if query.status is QueryStatus.RUNNING and (for_all or leave(work, query, owner)):
                 query = query.model_copy(update={"status": QueryStatus.CANCELLED})
                 work.queries.replace(query)
-                shared = {job for other in work.queries.running() for job in other.jobs}
-                for job in work.jobs.those(query.jobs):
-                    if not (job.status.ended or job.id in shared or isinstance(job.work, VerifyWork)):
-                        cancel_job(work, job.id, clock=self._clock)
-        return _told(query, _DONE)
+                self._cancel_jobs(work, query)
+        return self.state(query_id, owner=owner) if query.status is QueryStatus.RUNNING else told(query, NOTHING_LEFT)
+
+    def _cancel_jobs(self, work: UnitOfWork, query: Query) -> None:
+        """End the jobs of a cancelled query that no other waits for."""
+        shared = {job for other in work.queries.waiting_for(query.jobs) for job in other.jobs}
+        for job in work.jobs.those(query.jobs):
+            if not (job.status.ended or job.id in shared or isinstance(job.work, VerifyWork)):
+                cancel_job(work, job.id, clock=self._clock)
 
 
 def cancel_job(work: UnitOfWork, job: int, *, clock: Clock) -> bool:
@@ -291,11 +349,6 @@ def _went_on(query: Query, present: Query) -> bool:
     return present.status is not QueryStatus.RUNNING or (present.plan, present.jobs) != (query.plan, query.jobs)
 
 
-def _waits(jobs: Sequence[Job]) -> bool:
-    """Whether work is still to come."""
-    return any(not job.status.ended for job in jobs)
-
-
 def _lost(jobs: Sequence[Job]) -> Lost:
     """What will not come because the job that was to bring it ended without, and why."""
     statistics: dict[Digest, str] = {}
@@ -315,52 +368,5 @@ def _never_brought(job: Job, share: ScoreWork, why: str) -> dict[Digest, str]:
     failures = dict.fromkeys(chains, why)
     if isinstance(job.result, ScoreResult):
         failures = {failure.module: failure.reason for failure in job.result.failures}
-    told = {module: chain for module, chain in chains.items() if module in failures}
-    return {key(chain): failures[module] for key in keys_brought(share) for module, chain in told.items()}
-
-
-_DONE = Progress(stage="", done=1, total=1)
-
-
-def _told(query: Query, progress: Progress, *, partial: Ranking | None = None) -> QueryState:
-    """What the asker is told."""
-    return QueryState(
-        id=query.id,
-        kind=query.kind,
-        status=query.status,
-        progress=progress,
-        answer=parse_answer(query.kind, query.answer) if query.answer else None,
-        partial=partial,
-        error=query.error,
-        error_code=query.error_code,
-        created_at=query.created_at,
-    )
-
-
-def _waited_for(jobs: Sequence[Job]) -> str:
-    """Who is to do what no one does yet."""
-    kinds = {job.work.kind for job in jobs if not job.status.ended}
-    return "waiting for whoever holds the images" if kinds == {SCORE_HERE} else "waiting for a worker"
-
-
-def _progress(plan: Plan, jobs: Sequence[Job]) -> Progress:
-    """All jobs' progress as one: a job that has not begun counts one step; in rounds, all forward passes count."""
-    running = any(job.status is JobStatus.RUNNING for job in jobs)
-    stage = "judging" if not _waits(jobs) else "scoring" if running else _waited_for(jobs)
-    if plan.slices:
-        return round_progress(plan, jobs, stage=stage)
-    return _summed(jobs, stage=stage)
-
-
-def _sets_progress(jobs: Sequence[Job]) -> Progress:
-    """How far a question about sets is; once the statistics are there, they are judged."""
-    if not _waits(jobs):
-        return _summed(jobs, stage="judging")
-    running = any(job.status is JobStatus.RUNNING for job in jobs)
-    return _summed(jobs, stage="scoring" if running else _waited_for(jobs))
-
-
-def _summed(jobs: Sequence[Job], *, stage: str) -> Progress:
-    """The progress of all jobs as one."""
-    done = sum(max(job.progress.total, 1) if job.status.ended else job.progress.done for job in jobs)
-    return Progress(stage=stage, done=done, total=sum(max(job.progress.total, 1) for job in jobs))
+    without = {module: chain for module, chain in chains.items() if module in failures}
+    return {key(chain): failures[module] for key in keys_brought(share) for module, chain in without.items()}

@@ -1,14 +1,17 @@
 """Which jobs an answer waits for: those on their way already, and new ones for what is missing still."""
 
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
 
 from registry.names import Digest
 from registry.plans import Plan, keys_brought, missing_work
 from registry.ports import UnitOfWork
-from registry.records import Job
+from registry.records import Job, JobStatus, Query
 from registry.verification import look_at
-from registry.work import ScoreHereWork, ScoreWork
+from registry.work import SCORE_HERE, ScoreHereWork, ScoreWork
+
+AT_HOME_FOR = timedelta(days=1)
+"""Jobs at home that nobody has done anything about for so long are given up: whoever asked has gone."""
 
 
 def jobs_for(work: UnitOfWork, plan: Plan, kept: Collection[Digest], *, owner: str, at: datetime) -> tuple[int, ...]:
@@ -47,3 +50,25 @@ def _looking(share: ScoreWork, unverified: Collection[Digest]) -> ScoreWork:
         return share
     parts = {digest for chain in share.chains for digest in chain}
     return share.model_copy(update={"verify": tuple(sorted(part for part in parts if part in unverified))})
+
+
+def give_up_at_home(work: UnitOfWork, *, at: datetime) -> None:
+    """Fail the jobs at home of questions of which nothing has been heard for a day, unless others wait for them too."""
+    if all(kind != SCORE_HERE for kind, _, _ in work.jobs.counts()):
+        return
+    work.hold()  # so that nobody asks, and waits for such a job, meanwhile
+    left: set[int] = set()
+    wanted: set[int] = set()
+    for query in work.queries.running():
+        jobs = work.jobs.those(query.jobs)
+        at_home = {job.id for job in jobs if isinstance(job.work, ScoreHereWork) and not job.status.ended}
+        (left if at - _last_heard_of(query, jobs) > AT_HOME_FOR else wanted).update(at_home)
+    for job in sorted(left - wanted):
+        why = f"nobody who holds the images has done job {job} for a day; ask again"
+        work.jobs.end(job, attempt=None, status=JobStatus.FAILED, result=None, error=why, at=at)
+
+
+def _last_heard_of(query: Query, jobs: Iterable[Job]) -> datetime:
+    """When a question was asked, or one of its jobs was last held or ended."""
+    moments = (moment for job in jobs for moment in (job.lease_expires_at, job.finished_at))
+    return max([query.created_at, *(moment for moment in moments if moment is not None)])

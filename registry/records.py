@@ -350,7 +350,8 @@ class QueryStatus(StrEnum):
 class Query(Frozen):
     """One question asked of the zoo; the id is made from the question and the zoo's serial.
 
-    `namespaces` are those of its candidates: whoever may not know of one of them may not know of the answer.
+    `namespaces` are those of its candidates: whoever may not know of one of them may not know of the answer. Where jobs
+    failed that say nothing about their modules, the answer is without them, and `error_code` says so.
     """
 
     id: str
@@ -363,6 +364,11 @@ class Query(Frozen):
     error_code: str | None = None
     created_at: datetime
     namespaces: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether it answers whoever asks the same now; else the question is asked anew."""
+        return self.status is QueryStatus.RUNNING or (self.status is QueryStatus.DONE and self.error_code is None)
 
 
 class BlobInfo(Frozen):

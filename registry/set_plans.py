@@ -141,6 +141,17 @@ def stand(work: UnitOfWork, plan: SetPlan, jobs: Sequence[Job] = ()) -> Standing
     return Standing(modules, dataset, sound, reasons, share, kept)
 
 
+def rests_on_jobs(work: UnitOfWork, plan: SetPlan, jobs: Sequence[Job]) -> bool:
+    """Whether candidates are left out only because these jobs could not run them, of which nothing is kept.
+
+    Nobody could look at such a module then; another look may find nothing wrong with it.
+
+    Raises:
+        NotScorableError: as `stand`.
+    """
+    return stand(work, plan, jobs).reasons != stand(work, plan).reasons
+
+
 def _reasons(
     work: UnitOfWork, plan: SetPlan, modules: Mapping[Digest, PublishedModule], jobs: Sequence[Job]
 ) -> Iterator[tuple[str, str]]:

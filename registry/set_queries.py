@@ -5,6 +5,7 @@ from datetime import datetime
 
 from registry.names import Digest, namespaces_of
 from registry.ports import UnitOfWork
+from registry.query_askers import note_asker
 from registry.records import Job, Query, QueryStatus
 from registry.set_plans import KIND, SetPlan, Standing, stand
 
@@ -18,7 +19,8 @@ def open_sets(work: UnitOfWork, plan: SetPlan, *, owner: str, at: datetime) -> s
         NotScorableError: a module or the dataset went meanwhile.
     """
     known = work.queries.get(plan.query_id)
-    if known is not None and known.status in (QueryStatus.DONE, QueryStatus.RUNNING):
+    if known is not None and known.holds:
+        note_asker(work, known, owner)
         return known.id
     standing = stand(work, plan)
     cached = standing.kept is not None
@@ -35,6 +37,7 @@ def open_sets(work: UnitOfWork, plan: SetPlan, *, owner: str, at: datetime) -> s
         work.queries.add(query, data=[plan.task.dataset])
     else:
         work.queries.replace(query)
+    note_asker(work, query, owner)
     return query.id
 
 

@@ -14,6 +14,7 @@ from registry.measured_panel import check_asked, most_bytes_beside
 from registry.names import Digest
 from registry.plans import keys_brought, statistics_key
 from registry.ports import Begin, BlobStore, UnitOfWork
+from registry.rankings import FEWEST_EXAMPLES
 from registry.records import KeptStatistics, PublishedModule
 from registry.work import ModuleFailure, ModuleStatistics, ModuleVerdict, ScoreHereWork, ScoreResult, ScoreWork
 
@@ -180,7 +181,21 @@ def check_verdicts(share: ScoreWork, brought: Sequence[ModuleVerdict], *, scored
 
 
 def check_shape(evidence: Evidence, *, features: int, share: ScoreWork) -> None:
-    """Raises InvalidInputError unless every shard has the task's classes and the module's features."""
+    """Raises InvalidInputError unless statistics are such as the work asks for.
+
+    They are of no more examples than it is on, in the shards that so many are dealt into (those of further examples
+    are added to them one by one), each with the task's classes and the module's features.
+    """
+    examples, most = sum(shard.examples for shard in evidence.shards), share.examples - share.start
+    if not FEWEST_EXAMPLES <= examples <= most:
+        raise InvalidInputError(
+            f"statistics are of {examples} examples, but the work asks for {FEWEST_EXAMPLES} to {most}"
+        )
+    if len(evidence.shards) != share.shards_of(examples):
+        raise InvalidInputError(
+            f"statistics of {examples} examples are in {len(evidence.shards)} shards, but the work asks for "
+            f"{share.shards_of(examples)}; deal examples into as many as it says, with two in each at least"
+        )
     classes = len(share.task.classes)
     for shard in evidence.shards:
         if (shard.classes, shard.dimensions) != (classes, features):

@@ -48,6 +48,10 @@ class ScoreWork(Frozen):
     groups: tuple[tuple[Annotated[int, Field(ge=0)], ...], ...] = ()
     heads: dict[DigestField, DigestField] = Field(default_factory=dict)
 
+    def shards_of(self, examples: int) -> int:
+        """Into how many shards so many examples are dealt: fewer than asked for where one would have less than two."""
+        return min(self.shards, examples // 2)
+
     @model_validator(mode="after")
     def _check_beside(self) -> Self:
         if self.beside != tuple(sorted(set(self.beside))):

@@ -143,11 +143,23 @@ class QueryRecords(Protocol):
     def running(self) -> tuple[Query, ...]:
         """Every query that is running, oldest first."""
 
+    def waiting_for(self, job_ids: Sequence[int]) -> tuple[Query, ...]:
+        """The running queries that wait for one of these jobs, or have waited for it, oldest first."""
+
+    def add_asker(self, query_id: str, owner: str) -> None:
+        """Remember that somebody waits for a query, until it ends; no error when that is known."""
+
+    def remove_asker(self, query_id: str, owner: str) -> None:
+        """Forget that somebody waits for a query; no error when nobody knew."""
+
+    def askers(self, query_id: str) -> tuple[str, ...]:
+        """Who waits for a query, in order."""
+
     def running_count(self) -> int:
         """How many are running."""
 
     def replace(self, query: Query) -> None:
-        """Store the new state of a query whose id is there."""
+        """Store the new state of a query whose id is there; nobody waits for one that has ended."""
 
     def remove_data(self, data: Digest) -> None:
         """Forget every query about this dataset."""

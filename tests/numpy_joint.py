@@ -46,7 +46,8 @@ def join(zoo: Zoo, work: JointWork, *, broken: Mapping[Digest, str] | None = Non
         with zoo.blobs.open(module) as file:
             blocks.append(_features(images, read_tensors(file)))
     shuffled = np.stack([np.random.default_rng(seed).permutation(labels) for seed in range(99)])
-    shards = [np.arange(start, len(labels), work.shards) for start in range(work.shards)]
+    count = work.apart.shards_of(len(labels))
+    shards = [np.arange(start, len(labels), count) for start in range(count)]
     evidence = joint_evidence(blocks, labels, shuffled, shards=shards, classes=len(work.task.classes))
     blob = zoo.blobs.put(evidence.to_bytes())
     return JointResult(modules=tuple(ends), blob=blob, milliseconds=2.0, failures=failures, verdicts=verdicts)

@@ -133,7 +133,8 @@ def score(zoo: Zoo, work: ScoreWork) -> tuple[ModuleStatistics, ...]:
         images, labels = _arrays(zoo, chain[0], work)
         with zoo.blobs.open(chain[0]) as file:
             features = _features(images, read_tensors(file))
-        parts = [slice(start, None, work.shards) for start in range(work.shards)]
+        count = work.shards_of(len(labels))
+        parts = [slice(start, None, count) for start in range(count)]
         shards = [TaskStatistics.of(features[part], labels[part], classes=len(work.task.classes)) for part in parts]
         shuffled = np.stack([np.random.default_rng(seed).permutation(labels) for seed in range(99)])
         sums = ShuffledSums.of(features, shuffled, classes=len(work.task.classes))

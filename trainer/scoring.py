@@ -89,7 +89,7 @@ def deal(labels: Integers, work: ScoreWork) -> list[Integers]:
         told = f"the task has {len(drawn)} examples{after}, a score needs at least {FEWEST_EXAMPLES}; add images"
         raise JobFailedError(told)
     shuffled = stream(work.seed, Purpose.SHARDS, work.start).permutation(drawn)
-    return np.array_split(shuffled, min(work.shards, len(drawn) // 2))
+    return np.array_split(shuffled, work.shards_of(len(drawn)))
 
 
 def shuffle_labels(labels: Integers, drawn: Integers, *, seed: int, start: int = 0) -> Integers:

@@ -181,14 +181,17 @@ async def follow_job(job_id: JobId, request: Request, services: TheServices, ide
     "/jobs/{job_id:job}",
     response_model=Job,
     operation_id="cancel_job",
-    responses=refusals(ForbiddenError, NotFoundError),
+    responses=refusals(ConflictError, ForbiddenError, NotFoundError),
 )
 def cancel_job(job_id: JobId, services: TheServices, identity: TheIdentity) -> Response:
-    """Stop a job; one that has ended stays as it is. Its worker learns of it by its next heartbeat."""
+    """Stop a job that no question of somebody else needs; one that has ended stays as it is.
+
+    Its worker learns of it by its next heartbeat.
+    """
     present = services.zoo.access.job_to_stop(identity, job_id)
     if present.status.ended:
         return answer(present)
-    job = services.zoo.jobs.cancel(job_id, by=identity.owner)
+    job = services.zoo.jobs.cancel(job_id, by=identity.owner, for_all=identity.is_admin)
     _ended(services, job)
     return answer(job)
 

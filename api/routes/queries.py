@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api.answers import answer, need_answer, score_answer, wanted_picture
 from api.events import MEDIA_TYPE, Subject, follow
-from api.inputs import TheOwner, TheServices, TheZoo
+from api.inputs import TheIdentity, TheOwner, TheServices, TheZoo
 from api.openapi import refusals
 from api.uploads import in_thread
 from registry.errors import ConflictError, NotFoundError
@@ -65,6 +65,6 @@ async def follow_query(query: str, request: Request, services: TheServices, owne
     operation_id="cancel_query",
     responses=refusals(NotFoundError),
 )
-def cancel_query(query: str, zoo: TheZoo, owner: TheOwner) -> Response:
-    """Stop a query and its jobs; one that has ended stays as it is."""
-    return answer(zoo.queries.cancel(query, owner=owner))
+def cancel_query(query: str, zoo: TheZoo, identity: TheIdentity) -> Response:
+    """Stop a query and its jobs; one that has ended stays as it is, and one that others asked too goes on for them."""
+    return answer(zoo.queries.cancel(query, owner=identity.owner, for_all=identity.is_admin))

@@ -117,6 +117,24 @@ class QueryDataRow(Table):
     data: Mapped[str] = mapped_column(primary_key=True, index=True)
 
 
+class QueryJobRow(Table):
+    """A job that a running query waits for, or has waited for."""
+
+    __tablename__ = "query_jobs"
+
+    query_id: Mapped[str] = mapped_column(ForeignKey("queries.id", ondelete="CASCADE"), primary_key=True)
+    job: Mapped[int] = mapped_column(primary_key=True, index=True)
+
+
+class QueryAskerRow(Table):
+    """Who waits for a running query."""
+
+    __tablename__ = "query_askers"
+
+    query_id: Mapped[str] = mapped_column(ForeignKey("queries.id", ondelete="CASCADE"), primary_key=True)
+    owner: Mapped[str] = mapped_column(primary_key=True)
+
+
 class OutcomeRow(Table):
     """What a module reached on the task of a query."""
 

@@ -37,17 +37,28 @@ class Waiting:
         return gone
 
 
+class Asked:
+    """Stands where queries do."""
+
+    def __init__(self):
+        self.looks = 0
+
+    def look_after(self):
+        self.looks += 1
+
+
 def test_it_collects_again_and_again_whatever_happens(tmp_path):
     collector = Counting()
-    uploads = Waiting()
-    caretaker = Caretaker(collector, uploads, Settings(home=tmp_path, gc_seconds=0.01))
+    uploads, queries = Waiting(), Asked()
+    caretaker = Caretaker(collector, uploads, queries, Settings(home=tmp_path, gc_seconds=0.01))
     caretaker.start()
     deadline = time.monotonic() + 20
-    while (collector.calls < 4 or uploads.left) and time.monotonic() < deadline:
+    while (collector.calls < 4 or uploads.left or not queries.looks) and time.monotonic() < deadline:
         time.sleep(0.01)
     caretaker.stop()
     assert collector.calls >= 4
     assert uploads.left == 0
+    assert queries.looks >= 1
 
 
 def test_it_begins_and_ends_with_the_service(fresh):

@@ -221,3 +221,20 @@ def test_a_reader_scores_at_home_with_bytes_it_sent_and_no_others(people: People
     assert people.ada.put(f"/jobs/{job.id}/heartbeat", json={"attempt": job.attempt}).status_code == 200
     assert people.ada.post(f"/jobs/{job.id}/finish", json=body).status_code == 200
     assert people.ada.get(f"/queries/{query}").json()["status"] == "done"
+
+
+def test_a_question_that_two_asked_is_ended_for_both_by_neither(people: People) -> None:
+    data = send(people.ada)
+    assert send(people.bob) == data
+    body, later = {"task": data}, {"Prefer": "wait=0"}
+    asked = [each.post("/transferability", json=body, headers=later).json()["id"] for each in (people.ada, people.bob)]
+    assert asked[0] == asked[1]
+    (job,) = people.ada.get("/jobs").json()["items"]
+    refused = people.ada.delete(f"/jobs/{job['id']}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    assert people.ada.delete(f"/queries/{asked[0]}").json()["status"] == "running"
+    assert people.bob.delete(f"/queries/{asked[0]}").json()["status"] == "cancelled"
+    again = people.ada.post("/transferability", json=body, headers=later).json()["id"]
+    people.bob.post("/transferability", json=body, headers=later).raise_for_status()
+    assert people.root.delete(f"/jobs/{people.root.get('/jobs').json()['items'][0]['id']}").status_code == 200
+    assert people.ada.get(f"/queries/{again}").json()["status"] == "failed"

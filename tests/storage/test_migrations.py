@@ -13,7 +13,7 @@ from registry.access import Sight
 from registry.errors import BusyError, InvalidInputError, SettingsError
 from registry.names import ModuleName
 from registry.namespace_records import Namespace, Visibility
-from registry.records import ModuleSearch
+from registry.records import ModuleSearch, Query, QueryStatus
 from registry.work import VerifyWork
 from storage.engine import open_engine
 from storage.migrations import (
@@ -232,6 +232,21 @@ def test_pipelines_that_were_there_get_the_namespaces_of_their_modules(engine):
         assert work.pipelines.get("old") == made
     with units_of_work(engine)(Sight(owner="eve")) as work:
         assert work.pipelines.get("old") is None
+
+
+def test_questions_that_were_running_are_found_by_their_jobs(engine):
+    move(engine, command.downgrade, import_module("storage.migrations.versions.waiting_queries").down_revision)
+    with engine.begin() as connection:
+        for name, status in (("one", "running"), ("two", "done")):
+            asked = Query(id=name, kind="ranking", status=QueryStatus(status), plan="{}", jobs=(1, 2), created_at=NOW)
+            values = {"id": name, "status": status, "at": NOW.isoformat(" "), "record": asked.model_dump_json()}
+            connection.execute(
+                text("INSERT INTO queries (id, status, created_at, record) VALUES (:id, :status, :at, :record)"), values
+            )
+    upgrade(engine)
+    with units_of_work(engine)() as work:
+        assert [found.id for found in work.queries.waiting_for([2])] == ["one"]
+        assert work.queries.askers("one") == ()
 
 
 OLD_VERSION = {

@@ -292,6 +292,41 @@ class QueryRecordsContract:
             work.queries.replace(query())
             assert work.queries.running() == (query(),)
 
+    def test_running_questions_are_found_by_the_jobs_they_wait_for(self, begin):
+        one = query("one").model_copy(update={"jobs": (1, 2), "created_at": later(1)})
+        two = query("two").model_copy(update={"jobs": (2, 3)})
+        with begin() as work:
+            work.queries.add(one, data=[])
+            work.queries.add(two, data=[])
+            work.queries.add(query("none"), data=[digest_of("data")])
+        with begin() as work:
+            assert work.queries.waiting_for([1]) == (one,)
+            assert work.queries.waiting_for([1, 2]) == (two, one)
+            assert work.queries.waiting_for([]) == work.queries.waiting_for([4]) == ()
+            work.queries.replace(one.model_copy(update={"jobs": tuple(range(4, 1504))}))
+            assert work.queries.waiting_for([1]) == ()
+            assert [each.id for each in work.queries.waiting_for(range(3, 1600))] == ["two", "one"]
+            work.queries.replace(two.model_copy(update={"status": QueryStatus.DONE}))
+            assert work.queries.waiting_for([2, 3]) == ()
+
+    def test_who_waits_for_a_question_is_known_until_it_ends(self, begin):
+        with begin() as work:
+            for name in ("mine", "ours"):
+                work.queries.add(query(name), data=[digest_of(name)])
+            for owner in ("eve", "ada", "ada"):
+                work.queries.add_asker("ours", owner)
+            work.queries.add_asker("mine", "ada")
+            assert work.queries.askers("ours") == ("ada", "eve")
+            work.queries.remove_asker("ours", "ada")
+            work.queries.remove_asker("ours", "nobody")
+        with begin() as work:
+            work.queries.replace(query("ours").model_copy(update={"jobs": (1,)}))
+            assert (work.queries.askers("ours"), work.queries.askers("mine")) == (("eve",), ("ada",))
+            work.queries.replace(query("ours", status=QueryStatus.CANCELLED))
+            assert work.queries.askers("ours") == ()
+            work.queries.remove_data(digest_of("mine"))
+            assert work.queries.askers("mine") == ()
+
     def test_a_forgotten_question_cannot_be_answered(self, begin):
         with begin() as work:
             work.queries.add(query("mine"), data=[digest_of("data"), digest_of("more")])
