@@ -1,6 +1,8 @@
 """Pipelines over HTTP: every misfit in one answer, one file of the whole, predictions by a worker."""
 
 import hashlib
+import io
+import json
 import threading
 import time
 
@@ -8,10 +10,12 @@ import httpx
 import numpy as np
 import pytest
 
-from registry.module_file import read_pipeline_file
+from api.byte_ranges import repr_digest
+from registry.tensor_file import read_tensor_header
 from tests.api.serving import Service
 from tests.api.test_modules import publish
 from tests.api.worker import claim, do, working
+from tests.builders import blob_digest
 from tests.numpy_worker import linear_module, output_module, png
 from tests.registry.dataset_samples import zip_bytes
 
@@ -69,11 +73,12 @@ def test_what_is_no_composition_is_refused(http: httpx.Client, body: object) -> 
     assert http.post("/pipelines", json=body).status_code == 422
 
 
-def test_the_whole_pipeline_is_one_file(http: httpx.Client, pipeline: str, tmp_path: object) -> None:
+def test_the_whole_pipeline_is_one_file(http: httpx.Client, pipeline: str) -> None:
     answer = http.get(f"/pipelines/{pipeline}/file")
-    (tmp_path / "pipeline.safetensors").write_bytes(answer.content)
-    name, parts = read_pipeline_file(tmp_path / "pipeline.safetensors")
-    assert (name, [part.manifest.role.value for part in parts]) == ("digits", ["input", "output"])
+    header = read_tensor_header(io.BytesIO(answer.content), size_bytes=len(answer.content))
+    told = json.loads(header.metadata["pipeline"])
+    assert (told["name"], [module["role"] for module in told["modules"]]) == ("digits", ["input", "output"])
+    assert answer.headers["repr-digest"] == repr_digest(blob_digest(answer.content))
     assert http.get(f"/pipelines/{pipeline}/file", headers={"Range": "bytes=8-99"}).content == answer.content[8:100]
     held = {"If-None-Match": answer.headers["etag"]}
     assert http.get(f"/pipelines/{pipeline}/file", headers=held).status_code == 304
