@@ -18,7 +18,7 @@ from api.door import IDENTITY
 from api.guests import Guests
 from api.metrics import Metrics
 from api.uploads import Desk
-from api.waiting import WaitingRoom
+from api.waiting import Rooms
 from registry.access import Identity
 from registry.errors import Fault, ForbiddenError, InvalidInputError, InvalidNameError, NotFoundError
 from registry.names import (
@@ -48,7 +48,7 @@ class Services:
     zoo: Zoo
     desk: Desk
     guests: Guests
-    room: WaitingRoom
+    rooms: Rooms
     metrics: Metrics
     watchers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(WATCHERS))
 

@@ -30,6 +30,9 @@ ANSWER_SECONDS = 5.0
 JUDGED_AT_ONCE = 4
 """So many queries are judged at a time, so that a small one need not wait for a large one."""
 
+LOOK_SECONDS = 0.05
+"""The same for whoever looks again in a moment: few threads look for many, so none of them waits long."""
+
 MOST_STEPS = 20
 """A query makes at most so many steps while somebody waits; there are fewer rounds than that."""
 
@@ -83,7 +86,7 @@ class QueryService:
             query = _query(work, query_id, owner)
             if query.status is not QueryStatus.RUNNING or work.jobs.any_open(query.jobs):
                 return query.status is QueryStatus.RUNNING
-        return self._moved(query)[0].status is QueryStatus.RUNNING
+        return self._moved(query, seconds=LOOK_SECONDS)[0].status is QueryStatus.RUNNING
 
     def state(self, query_id: str, *, owner: str | None) -> QueryState:
         """How far a query is, with its answer once there is one. Raises NotFoundError."""
@@ -122,7 +125,7 @@ class QueryService:
             findings = gather(work, few)
         self._answers.remember(few, findings)
 
-    def _moved(self, query: Query) -> tuple[Query, tuple[Job, ...]]:
+    def _moved(self, query: Query, *, seconds: float = ANSWER_SECONDS) -> tuple[Query, tuple[Job, ...]]:
         """The query as far as it comes without workers: a round that has ended opens the next, the last is answered.
 
         Gives the query with the jobs that it waits for, or waited for.
@@ -133,16 +136,17 @@ class QueryService:
                 jobs = work.jobs.those(query.jobs)
             if query.status is not QueryStatus.RUNNING or _waits(jobs):
                 break
-            settled = self._settled_sets(query, jobs) if query.kind == SETS else self._settled_soon(query, jobs)
+            settle = self._settled_sets if query.kind == SETS else self._settled_soon
+            settled = settle(query, jobs, seconds=seconds)
             if settled is None:
                 break
             query = settled
         return query, jobs
 
-    def _settled_soon(self, query: Query, jobs: Sequence[Job]) -> Query | None:
+    def _settled_soon(self, query: Query, jobs: Sequence[Job], *, seconds: float) -> Query | None:
         """What `_settled` gives; None while that is judged still. A round is told from the next by its jobs."""
         key = f"{query.id} {len(query.jobs)}"
-        return self._judging.make(key, lambda: self._settled(query, jobs), seconds=ANSWER_SECONDS)
+        return self._judging.make(key, lambda: self._settled(query, jobs), seconds=seconds)
 
     def _settled(self, query: Query, jobs: Sequence[Job]) -> Query:
         """The query in its next round, or with its answer, or the reason why there is none, written down."""
@@ -160,9 +164,10 @@ class QueryService:
             return self._failed(query, jobs, error)
         return self._written(query, {"status": QueryStatus.DONE, "answer": answer.model_dump_json()})
 
-    def _settled_sets(self, query: Query, jobs: Sequence[Job]) -> Query | None:
+    def _settled_sets(self, query: Query, jobs: Sequence[Job], *, seconds: float) -> Query | None:
         """The same for a question about sets; None while they are judged, which may take a while."""
-        return self._judging.make(query.id, lambda: self._judged_sets(query, jobs), seconds=JUDGING_SECONDS)
+        seconds = min(seconds, JUDGING_SECONDS)
+        return self._judging.make(query.id, lambda: self._judged_sets(query, jobs), seconds=seconds)
 
     def _judged_sets(self, query: Query, jobs: Sequence[Job]) -> Query:
         """The query with its answer, or the reason why there is none, or with a job that makes lost statistics."""

@@ -157,7 +157,7 @@ async def follow_job(job_id: JobId, request: Request, services: TheServices, ide
         status=lambda job: job.status.value,
         ended=lambda job: job.status.ended,
     )
-    return await follow(request, services.room, subject)
+    return await follow(request, services.rooms.news, subject)
 
 
 @router.delete(
@@ -193,7 +193,8 @@ async def claim_job(body: Claim, request: Request, services: TheServices, identi
         await in_thread(partial(services.zoo.queries.waiting, body.query, owner=identity.owner))
     claim = partial(services.zoo.jobs.claim, body.kinds, worker=body.worker, query=body.query, owner=identity.owner)
     seconds = min(body.wait_seconds, LONGEST_CLAIM_SECONDS)
-    job = await services.room.wait_for(claim, seconds=seconds, request=request)
+    room = services.rooms.claims if body.query is None else services.rooms.news
+    job = await room.wait_for(claim, seconds=seconds, request=request)
     return Response(status_code=204) if job is None else answer(job)
 
 

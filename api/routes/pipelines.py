@@ -188,7 +188,7 @@ async def _wait(request: Request, services: Services, job: Job, seconds: float) 
         return present if present.status.ended else None
 
     try:
-        ended = await services.room.wait_for(look, seconds=seconds, request=request)
+        ended = await services.rooms.news.wait_or_go_on(look, seconds=seconds, request=request)
     except ClientDisconnect:
         await finally_in_thread(partial(_give_up, services, job))
         raise
