@@ -31,6 +31,7 @@ from registry.names import (
     parse_digest,
     parse_word,
 )
+from registry.records import Job
 from registry.zoo import Zoo
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -51,6 +52,11 @@ class Services:
     rooms: Rooms
     metrics: Metrics
     watchers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(WATCHERS))
+
+    def job_ended(self, job: Job) -> None:
+        """Tidy up after a job that has just ended, and count it."""
+        self.guests.job_ended(job)
+        self.metrics.ended(job)
 
 
 async def _services(request: Request) -> Services:

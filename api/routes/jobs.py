@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api.answers import answer
 from api.events import MEDIA_TYPE, Subject, follow
-from api.inputs import NAME, PAGE, Cursor, Limit, Services, TheIdentity, TheServices, TheZoo, any_word_but
+from api.inputs import NAME, PAGE, Cursor, Limit, TheIdentity, TheServices, TheZoo, any_word_but
 from api.openapi import refusals
 from api.request_keys import TheKey
 from api.uploads import in_thread
@@ -172,7 +172,7 @@ def cancel_job(job_id: JobId, services: TheServices, identity: TheIdentity) -> R
     if present.status.ended:
         return answer(present)
     job = services.zoo.jobs.cancel(job_id, by=identity.owner)
-    _ended(services, job)
+    services.job_ended(job)
     return answer(job)
 
 
@@ -191,7 +191,14 @@ async def claim_job(body: Claim, request: Request, services: TheServices, identi
         services.zoo.access.require_worker(identity)
     else:
         await in_thread(partial(services.zoo.queries.waiting, body.query, owner=identity.owner))
-    claim = partial(services.zoo.jobs.claim, body.kinds, worker=body.worker, query=body.query, owner=identity.owner)
+    claim = partial(
+        services.zoo.jobs.claim,
+        body.kinds,
+        worker=body.worker,
+        query=body.query,
+        owner=identity.owner,
+        given_up=services.job_ended,
+    )
     seconds = min(body.wait_seconds, LONGEST_CLAIM_SECONDS)
     room = services.rooms.claims if body.query is None else services.rooms.news
     job = await room.wait_for(claim, seconds=seconds, request=request)
@@ -221,14 +228,8 @@ def finish_job(job_id: JobId, body: Finish, services: TheServices, identity: The
     """End a job with what it brought; publishing and ending are one step."""
     services.zoo.access.require_report(identity, job_id, brought=blobs_of(body.result))
     job = services.zoo.jobs.finish(job_id, attempt=body.attempt, result=body.result)
-    _ended(services, job)
+    services.job_ended(job)
     return answer(job)
-
-
-def _ended(services: Services, job: Job) -> None:
-    """Tidy up after a job that has just ended, and count it."""
-    services.guests.job_ended(job)
-    services.metrics.ended(job)
 
 
 @router.post(
@@ -241,7 +242,7 @@ def fail_job(job_id: JobId, body: Failure, services: TheServices, identity: TheI
     """End a job that cannot be done."""
     services.zoo.access.require_report(identity, job_id)
     job = services.zoo.jobs.fail(job_id, attempt=body.attempt, error=body.error)
-    _ended(services, job)
+    services.job_ended(job)
     return answer(job)
 
 

@@ -169,9 +169,7 @@ def _submit(services: Services, pipeline: str, images: Digest, *, owner: str) ->
     """Check the images, so that no worker need, and queue the work. Raises InvalidDatasetError, TooLargeError."""
     zoo = services.zoo
     _check_images(zoo, images)
-    job = zoo.jobs.submit_prediction(zoo.pipelines.prediction(pipeline, images), owner=owner)
-    services.guests.hold_for(job, images)
-    return job
+    return zoo.jobs.submit_prediction(zoo.pipelines.prediction(pipeline, images), owner=owner)
 
 
 def _check_images(zoo: Zoo, images: Digest) -> None:
@@ -193,13 +191,12 @@ async def _wait(request: Request, services: Services, job: Job, seconds: float) 
         await finally_in_thread(partial(_give_up, services, job))
         raise
     if ended is not None:
-        await in_thread(services.guests.let_go, job.id)
+        await in_thread(services.guests.job_ended, ended)
     return ended
 
 
 def _give_up(services: Services, job: Job) -> None:
-    services.zoo.jobs.cancel(job.id)
-    services.guests.let_go(job.id)
+    services.guests.job_ended(services.zoo.jobs.cancel(job.id))
 
 
 def _result(job: Job) -> PredictResult:

@@ -5,14 +5,16 @@ import io
 import json
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
+from api.app import create_app
 from api.byte_ranges import repr_digest
 from registry.tensor_file import read_tensor_header
-from tests.api.serving import Service
+from tests.api.serving import Service, running, serving
 from tests.api.test_modules import publish
 from tests.api.worker import claim, do, working
 from tests.builders import blob_digest
@@ -20,6 +22,7 @@ from tests.numpy_worker import linear_module, output_module, png
 from tests.registry.dataset_samples import zip_bytes
 
 IMAGE = png(np.zeros((8, 8), dtype=np.uint8))
+NOW = {"Prefer": "wait=0"}
 IMAGE_DIGEST = "sha256:" + hashlib.sha256(IMAGE).hexdigest()
 
 
@@ -105,6 +108,39 @@ def test_a_prediction_that_takes_longer_is_followed_as_a_job(service: Service, p
     do(service, job).raise_for_status()
     assert service.http.get(f"/jobs/{job.id}").json()["result"]["predictions"][0]["label"] == "a"
     assert IMAGE_DIGEST not in service.blobs()
+
+
+def test_images_go_when_the_worker_died_for_the_last_time(tmp_path: Path) -> None:
+    with serving(tmp_path, lease_seconds=1e-6, job_attempts=1) as service:
+        compose(service)
+        for _ in range(2):
+            asked = service.http.post("/pipelines/digits/predict", content=IMAGE, headers=NOW)
+            assert claim(service.http, "predict") is not None
+            assert IMAGE_DIGEST in service.blobs()
+            assert claim(service.http, "predict") is None
+            assert service.http.get(asked.headers["location"]).json()["status"] == "failed"
+            assert IMAGE_DIGEST not in service.blobs()
+        assert 'zoo_jobs_ended_total{kind="predict",status="failed"} 2.0' in service.http.get("/metrics").text
+
+
+def test_images_go_when_another_replica_hears_of_the_end(tmp_path: Path) -> None:
+    with serving(tmp_path) as service, running(create_app(service.zoo)) as url:
+        compose(service)
+        with httpx.Client(base_url=url, trust_env=False) as other:
+            for _ in range(2):
+                service.http.post("/pipelines/digits/predict", content=IMAGE, headers=NOW).raise_for_status()
+                job = claim(other, "predict")
+                assert job is not None
+                do(Service(service.zoo, service.app, other), job).raise_for_status()
+                assert IMAGE_DIGEST not in service.blobs()
+        assert dict(service.app.state.services.guests._holders) == {}
+
+
+def compose(service: Service) -> None:
+    below = publish(service.http, "ada/eyes", linear_module(1)).json()["digest"]
+    publish(service.http, "ada/mouth", output_module(below))
+    body = {"name": "digits", "modules": ["ada/eyes@1", "ada/mouth@1"]}
+    service.http.post("/pipelines", json=body).raise_for_status()
 
 
 def test_one_predictions_end_leaves_anothers_images(service: Service, pipeline: str) -> None:
