@@ -41,9 +41,9 @@ from registry.errors import (
     InvalidModuleFileError,
     InvalidWeightsError,
 )
-from registry.fault_list import FaultList
+from registry.fault_list import FaultList, escaped
 from registry.manifest import ModuleManifest
-from registry.manifest_text import escaped, manifest_text, parse_manifest
+from registry.manifest_text import manifest_text, parse_manifest
 from registry.names import Digest
 from registry.records import BlobInfo
 from registry.tensor_file import (
