@@ -121,6 +121,7 @@ DEAR = {
     "POST /transferability",
     "POST /transferability/sets",
     "GET /transferability/map",
+    "GET /pipelines/{pipeline}/file",
     "POST /pipelines/{pipeline}/predict",
     "POST /jobs",
     "POST /datasets",

@@ -34,7 +34,7 @@ from api.routes import (
     webhooks,
 )
 from api.uploads import Desk
-from api.waiting import WaitingRoom
+from api.waiting import Rooms
 from registry.traces import NO_SPANS, Spans
 from registry.zoo import Zoo
 
@@ -74,8 +74,7 @@ def create_app(zoo: Zoo, *, spans: Spans = NO_SPANS) -> FastAPI:
         dependencies=[Depends(require_permission), Depends(refuse_unknown_parameters)],
     )
     metrics, guests = Metrics(version=_version()), Guests(zoo)
-    room = WaitingRoom(metrics.waiting)
-    app.state.services = Services(zoo, Desk(zoo, guests), guests, room, metrics)
+    app.state.services = Services(zoo, Desk(zoo, guests), guests, Rooms.of(metrics.waiting), metrics)
     for routes in ROUTES:
         app.include_router(routes.router)
     app.include_router(pages)

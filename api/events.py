@@ -79,7 +79,7 @@ class _EventStream(StreamingResponse):
         self._room = room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._room.seat():
+        async with self._room.seat(Request(scope)):
             await super().__call__(scope, receive, send)
 
 

@@ -13,8 +13,8 @@ from registry.zoo import Zoo
 class Guests:
     """Counts who needs which bytes, so that one request's tidying never takes another's away.
 
-    Bytes that were there before their first request came stay, and so do those that a module or a dataset refers
-    to. The images of a prediction are held by its job. The counts are this process's own.
+    Bytes that were there before their first request came stay, and so do those that something refers to: a module, a
+    dataset, or a prediction that has not ended its images. The counts are this process's own.
     """
 
     def __init__(self, zoo: Zoo) -> None:
@@ -23,7 +23,6 @@ class Guests:
         self._lock = threading.Lock()
         self._holders: Counter[Digest] = Counter()
         self._stays: set[Digest] = set()
-        self._of_jobs: dict[int, Digest] = {}
 
     def enter(self, digest: Digest) -> bool:
         """Hold bytes that are about to be stored; True when they were there before."""
@@ -51,27 +50,10 @@ class Guests:
             if not self._holders[digest]:
                 self._zoo.keeper.discard(digest)
 
-    def hold_for(self, job: Job, digest: Digest) -> None:
-        """Hold a job's images, which are there, until the job ends."""
-        with self._lock:
-            self._holders[digest] += 1
-            self._of_jobs[job.id] = digest
-
-    def let_go(self, job_id: int) -> bool:
-        """End a job's hold; False when there is none."""
-        with self._lock:
-            digest = self._of_jobs.pop(job_id, None)
-            if digest is not None:
-                self._leave(digest)
-        return digest is not None
-
     def job_ended(self, job: Job) -> None:
-        """Tidy the images of a prediction that has just ended, even one that began before this process did."""
-        if self.let_go(job.id) or not isinstance(job.work, PredictWork):
-            return
-        with self._lock:
-            if not self._holders[job.work.images]:
-                self._zoo.keeper.discard(job.work.images)
+        """Tidy the images of a prediction that has just ended."""
+        if isinstance(job.work, PredictWork):
+            self.tidy(job.work.images)
 
     def _leave(self, digest: Digest) -> None:
         self._holders[digest] -= 1

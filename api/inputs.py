@@ -29,7 +29,7 @@ from api.guests import Guests
 from api.metrics import Metrics
 from api.problems import NO_JSON
 from api.uploads import Desk, begin_stream, in_thread, media_type
-from api.waiting import WaitingRoom
+from api.waiting import Rooms
 from registry.access import Identity
 from registry.errors import Fault, ForbiddenError, InvalidInputError, InvalidNameError, NotFoundError
 from registry.names import (
@@ -42,6 +42,7 @@ from registry.names import (
     parse_digest,
     parse_word,
 )
+from registry.records import Job
 from registry.zoo import Zoo
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -61,9 +62,14 @@ class Services:
     zoo: Zoo
     desk: Desk
     guests: Guests
-    room: WaitingRoom
+    rooms: Rooms
     metrics: Metrics
     watchers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(WATCHERS))
+
+    def job_ended(self, job: Job) -> None:
+        """Tidy up after a job that has just ended, and count it."""
+        self.guests.job_ended(job)
+        self.metrics.ended(job)
 
 
 async def _services(request: Request) -> Services:

@@ -103,7 +103,7 @@ class Limits:
 
     def take(self, identity: Identity, address: str | None, wanted: Wanted | None) -> Mapping[str, str]:
         """Count a request; gives the headers that tell what is left. Raises RateLimitedError, with them."""
-        key = identity.token_id or (identity.owner if identity.role is not None else _network(address))
+        key = counted_as(identity, address)
         dear = wanted is not None and wanted.route in DEAR
         counted = [each for each in (self._of_all, self._of_dear if dear else None) if each is not None]
         told: dict[str, str] = {}
@@ -136,6 +136,11 @@ def _refused(buckets: Buckets, left: float, headers: Mapping[str, str]) -> Refus
 
 def _buckets(name: str, quota: int, clock: Callable[[], float]) -> Buckets | None:
     return Buckets(name, quota, clock) if quota else None
+
+
+def counted_as(identity: Identity, address: str | None) -> str:
+    """Who counts as one caller: a token, its owner where it is none that is kept, an address where there is none."""
+    return identity.token_id or (identity.owner if identity.role is not None else _network(address))
 
 
 def _network(address: str | None) -> str:

@@ -21,6 +21,7 @@ from registry.errors import (
     UnauthenticatedError,
     ZooError,
 )
+from registry.fault_list import escaped
 from registry.frozen import Frozen
 from registry.wrong_values import told
 
@@ -193,10 +194,10 @@ def _faults(error: RequestValidationError) -> Iterator[ProblemFault]:
     for wrong in error.errors():
         place, *steps = wrong["loc"]
         if place == "body":
-            path = "/".join(_escaped(step) for step in _existing(steps, error.body))
+            path = "/".join(escaped(step) for step in _existing(steps, error.body))
             pointer = f"/{path}" if path else ""
         else:
-            path = "/".join(_escaped(step) for step in steps)
+            path = "/".join(escaped(step) for step in steps)
             pointer = f"/{place}/{path}"
         yield ProblemFault(pointer=pointer, detail=told(wrong, path or "the body"), code=str(wrong["type"]))
 
@@ -213,8 +214,3 @@ def _existing(steps: Sequence[str | int], body: object) -> Iterator[str | int]:
         elif not isinstance(body, dict) or place < len(steps) - 1:
             continue
         yield step
-
-
-def _escaped(step: str | int) -> str:
-    """One step of a JSON pointer (RFC 6901)."""
-    return str(step)[:200].replace("~", "~0").replace("/", "~1")

@@ -6,6 +6,11 @@ KEPT = 20
 TOLD = 3
 
 
+def escaped(step: str | int) -> str:
+    """One step of a JSON pointer (RFC 6901)."""
+    return str(step)[:200].replace("~", "~0").replace("/", "~1")
+
+
 class FaultList:
     """Collects the faults of one upload without growing with it.
 

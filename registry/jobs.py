@@ -1,8 +1,8 @@
 """Jobs: work that is queued, claimed under a lease, and ended by the one attempt that holds it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
@@ -115,8 +115,9 @@ class JobService:
         return Made(job, created=True)
 
     def submit_prediction(self, work_to_do: PredictWork, *, owner: str) -> Job:
-        """Queue a prediction over images that are stored already."""
+        """Queue a prediction over images that are stored already. Raises NotFoundError when they are gone."""
         with self._begin() as work:
+            self._makers.keeper.require_beside(work, work_to_do.images)
             return work.jobs.submit(work_to_do, owner=owner, at=self._clock())
 
     def get(self, job_id: int) -> Job:
@@ -138,7 +139,13 @@ class JobService:
             return work.jobs.list(kind=kind, status=status, owner=owner, limit=limit, cursor=cursor)
 
     def claim(
-        self, kinds: Sequence[WorkKind], *, worker: str, query: str | None = None, owner: str | None = None
+        self,
+        kinds: Sequence[WorkKind],
+        *,
+        worker: str,
+        query: str | None = None,
+        owner: str | None = None,
+        given_up: Callable[[Job], None] = lambda _: None,
     ) -> Job | None:
         """Give a worker the oldest free job, under a lease; None when there is none.
 
@@ -150,6 +157,7 @@ class JobService:
             worker: how it is called.
             query: the query whose jobs are done at home; None for a worker of the zoo.
             owner: who asks for jobs of a query.
+            given_up: is told of each job that is failed.
 
         Raises:
             NotFoundError: this owner has no such query.
@@ -163,12 +171,18 @@ class JobService:
                 job = work.jobs.claim(kinds, worker=worker, at=now, lease_expires_at=now + self._lease, among=among)
                 if job is None or job.attempt - job.releases <= self._settings.job_attempts:
                     return job
-                error = f"the worker died or went silent {self._settings.job_attempts} times while doing this job"
-                work.jobs.end(job.id, attempt=job.attempt, status=JobStatus.FAILED, result=None, error=error, at=now)
-                if isinstance(job.work, VerifyWork):
-                    settle(work, ModuleVerdict(module=job.work.module, refused=error), at=now)
-            self._discard_checkpoint(job)
-            self._tell_queries(job)
+                failed = self._given_up(work, job, at=now)
+            self._discard_checkpoint(failed)
+            self._tell_queries(failed)
+            given_up(failed)
+
+    def _given_up(self, work: UnitOfWork, job: Job, *, at: datetime) -> Job:
+        """End a job whose workers died too often."""
+        error = f"the worker died or went silent {self._settings.job_attempts} times while doing this job"
+        work.jobs.end(job.id, attempt=job.attempt, status=JobStatus.FAILED, result=None, error=error, at=at)
+        if isinstance(job.work, VerifyWork):
+            settle(work, ModuleVerdict(module=job.work.module, refused=error), at=at)
+        return job_of(work, job.id)
 
     @property
     def _lease(self) -> timedelta:

@@ -1,52 +1,31 @@
 """Manifests as JSON text: read strictly, every fault told by its place; written the same way every time."""
 
-from typing import TypeVar
-
 from pydantic import ValidationError
 
 from registry.errors import Fault, InvalidManifestError
-from registry.fault_list import FaultList
-from registry.frozen import Frozen
+from registry.fault_list import FaultList, escaped
 from registry.manifest import ModuleManifest
 from registry.tensor_file import strict_json
 
-Model = TypeVar("Model", bound=Frozen)
+POINTER = "/module"
+"""Where a manifest stands in a file's header, as a JSON pointer; faults begin with it."""
 
 
-def parse_manifest(text: str, *, pointer: str = "/module") -> ModuleManifest:
+def parse_manifest(text: str) -> ModuleManifest:
     """Read a manifest from its JSON text. Raises InvalidManifestError with a fault for each wrong place."""
-    return parse_model(text, ModuleManifest, pointer=pointer)
-
-
-def parse_model(text: str, model: type[Model], *, pointer: str) -> Model:
-    """Read a value of one of our models from JSON text.
-
-    Args:
-        text: the JSON.
-        model: what it must be.
-        pointer: where it stands, as a JSON pointer; faults begin with it.
-
-    Raises:
-        InvalidManifestError: the text is not such a value; a fault for each wrong place.
-    """
     try:
         content = strict_json(text)
     except ValueError as error:
         detail = f"the manifest is not acceptable JSON: {error}"
-        raise InvalidManifestError(detail, faults=[Fault(pointer, detail, "invalid_manifest")]) from error
+        raise InvalidManifestError(detail, faults=[Fault(POINTER, detail, "invalid_manifest")]) from error
     try:
-        return model.model_validate_json(text)
+        return ModuleManifest.model_validate_json(text)
     except ValidationError as error:
         faults = FaultList("invalid_manifest")
         for wrong in error.errors(include_url=False, include_context=False, include_input=False):
-            place = pointer + "".join(f"/{escaped(part)}" for part in _place(content, wrong["loc"]))
+            place = POINTER + "".join(f"/{escaped(part)}" for part in _place(content, wrong["loc"]))
             faults.add(place, f"{place}: {wrong['msg']}")
         raise InvalidManifestError(f"the manifest is wrong: {faults.told()}", faults=faults.faults()) from error
-
-
-def escaped(part: str | int) -> str:
-    """One step of a JSON pointer (RFC 6901)."""
-    return str(part)[:200].replace("~", "~0").replace("/", "~1")
 
 
 def _place(content: object, location: tuple[str | int, ...]) -> tuple[str | int, ...]:

@@ -7,21 +7,18 @@ module always makes the same bytes.
 
 import hashlib
 import io
-import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal, assert_never
+from typing import BinaryIO, assert_never
 
 import numpy as np
-from pydantic import Field
 
 from kernel_methods.kernels import pooled_features
 from registry.architectures.contracts import (
-    MAX_PIPELINE_MODULES,
     Bounds,
     TensorEntrySpec,
     TensorType,
@@ -44,10 +41,9 @@ from registry.errors import (
     InvalidModuleFileError,
     InvalidWeightsError,
 )
-from registry.fault_list import FaultList
-from registry.frozen import Frozen
+from registry.fault_list import FaultList, escaped
 from registry.manifest import ModuleManifest
-from registry.manifest_text import escaped, manifest_text, parse_manifest, parse_model
+from registry.manifest_text import manifest_text, parse_manifest
 from registry.names import Digest
 from registry.records import BlobInfo
 from registry.tensor_file import (
@@ -64,7 +60,6 @@ from registry.tensor_file import (
 )
 
 MANIFEST_KEY = "module"
-PIPELINE_KEY = "pipeline"
 VARIANCES = "running_var"
 NO_LIMIT = 2**62
 
@@ -308,59 +303,3 @@ def file_digest(path: Path) -> Digest:
     """Identity of a file's bytes."""
     with path.open("rb") as file:
         return Digest(f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}")
-
-
-class _PipelineManifest(Frozen):
-    """What the header of a pipeline file says: the manifests of its modules, in the order in which they run."""
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    modules: Annotated[tuple[ModuleManifest, ...], Field(min_length=1, max_length=MAX_PIPELINE_MODULES)]
-
-
-def write_pipeline_file(out: BinaryIO, name: str, parts: Sequence[PipelinePart]) -> None:
-    """Write one safetensors file of a whole pipeline, the tensors of module i named ``i.name``.
-
-    Args:
-        out: where the bytes go.
-        name: the pipeline's name.
-        parts: the modules, in the order in which they run.
-    """
-    modules = ",".join(manifest_text(part.manifest) for part in parts)
-    text = f'{{"schema":1,"name":{json.dumps(name)},"modules":[{modules}]}}'
-    tensors = {
-        f"{index}.{tensor}": part.tensors[tensor] for index, part in enumerate(parts) for tensor in sorted(part.tensors)
-    }
-    write_tensor_file(out, tensors, metadata={PIPELINE_KEY: text})
-
-
-def read_pipeline_file(path: Path) -> tuple[str, tuple[PipelinePart, ...]]:
-    """Name and modules of a pipeline file, each module fully checked.
-
-    Raises:
-        InvalidModuleFileError, InvalidArchitectureError: the file is not a pipeline, or a part not a module.
-    """
-    with path.open("rb") as file, told_as_module_errors():
-        header = read_tensor_header(file, size_bytes=size_of(file))
-        pipeline = _pipeline_of(header)
-        parts = []
-        for index, manifest in enumerate(pipeline.modules):
-            own = ModuleHeader(manifest, _part_of(header.tensors, index), header.data_start)
-            _check_header(own, parameter_limit=NO_LIMIT, features_limit=NO_LIMIT)
-            _check_values(file, own)
-            parts.append(PipelinePart(manifest, read_floats(file, own.tensors, data_start=own.data_start)))
-    if sum(len(part.tensors) for part in parts) != len(header.tensors):
-        raise InvalidModuleFileError("the pipeline file has tensors that belong to none of its modules")
-    return pipeline.name, tuple(parts)
-
-
-def _pipeline_of(header: TensorHeader) -> _PipelineManifest:
-    if PIPELINE_KEY not in header.metadata:
-        raise InvalidManifestError(f"the header's __metadata__ has no key {PIPELINE_KEY!r}; not a pipeline file")
-    return parse_model(header.metadata[PIPELINE_KEY], _PipelineManifest, pointer=f"/{PIPELINE_KEY}")
-
-
-def _part_of(tensors: Mapping[str, StoredTensor], index: int) -> dict[str, StoredTensor]:
-    """Tensors of one module of a pipeline, under their own names."""
-    prefix = f"{index}."
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -2,28 +2,31 @@
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import dataclass
-from typing import BinaryIO
+from functools import lru_cache
+from typing import BinaryIO, Self
 
 from registry.architectures.contracts import Link, check_chain
 from registry.audit import note
-from registry.blobs import check_digest
+from registry.blobs import PIECE_BYTES, check_digest
 from registry.errors import ConflictError, Fault, InvalidNameError, NotFoundError, PipelineMisfitError
 from registry.key_records import RequestKey
-from registry.manifest import ModuleManifest
-from registry.module_file import PipelinePart, read_tensors, write_pipeline_file
 from registry.names import Digest, ModuleRef, parse_word
+from registry.pipeline_file import open_pipeline_file
 from registry.ports import Begin, BlobStore, Clock, UnitOfWork
-from registry.records import STAFF, Page, PinnedModule, Pipeline, PublishedModule
+from registry.records import STAFF, BlobInfo, Page, PinnedModule, Pipeline, PublishedModule
 from registry.request_keys import Made, once
 from registry.verification import refusal
 from registry.work import PredictWork
 
 REFUSED = "refused"
 """Code of the fault of a module that workers refused."""
+
+MEASURED_REMEMBERED = 128
+"""Of how many pipeline files digest and size are remembered; they can be found again from the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,13 @@ class PipelineService:
     def __init__(self, begin: Begin, blobs: BlobStore, clock: Clock) -> None:
         """Everything it needs from outside."""
         self._begin, self._blobs, self._clock = begin, blobs, clock
+        self._measured = lru_cache(maxsize=MEASURED_REMEMBERED)(self._measure)
+
+    def seen_by(self, look: Begin) -> Self:
+        """The same, for somebody who sees what units of work of this kind see; what is remembered is shared."""
+        seen = copy(self)
+        seen._begin = look
+        return seen
 
     def check(self, refs: Sequence[str]) -> tuple[Fault, ...]:
         """Every misfit of these modules, one after the other; empty when they fit."""
@@ -124,27 +134,34 @@ class PipelineService:
             )
         return pipeline
 
-    def open_file(self, pipeline_id: str) -> AbstractContextManager[BinaryIO]:
-        """One safetensors file of the whole pipeline, gone when closed. Raises NotFoundError, CorruptBlobError."""
-        pipeline = self.get(pipeline_id)
-        parts = [self._part(pinned.digest) for pinned in pipeline.modules]
-        file = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
-        write_pipeline_file(file, name=pipeline.name, parts=parts)
-        file.seek(0)
-        return file
+    def measured(self, pipeline: Pipeline) -> BlobInfo:
+        """Digest and size of a pipeline's file, whose bytes never change; all of them are verified the first time.
 
-    def _part(self, digest: Digest) -> PipelinePart:
-        """Manifest and tensors of one module. Raises CorruptBlobError."""
+        Raises:
+            NotFoundError, CorruptBlobError: bytes of a module are gone or damaged.
+        """
+        return self._measured(pipeline)
+
+    def _measure(self, pipeline: Pipeline) -> BlobInfo:
+        for part in pipeline.modules:
+            with self._blobs.open(part.digest) as file:
+                check_digest(file, part.digest)
+        hashed, size_bytes = hashlib.sha256(), 0
+        with self.open_file(pipeline) as file:
+            while piece := file.read(PIECE_BYTES):
+                hashed.update(piece)
+                size_bytes += len(piece)
+        return BlobInfo(digest=Digest(f"sha256:{hashed.hexdigest()}"), size_bytes=size_bytes)
+
+    def open_file(self, pipeline: Pipeline) -> AbstractContextManager[BinaryIO]:
+        """One safetensors file of the whole pipeline, seekable, read from the modules' files as it is read.
+
+        Raises:
+            NotFoundError, CorruptBlobError: when it is entered, bytes of a module are gone or damaged.
+        """
         with self._begin() as work:
-            module = work.modules.by_digest(digest)[0]
-        with self._blobs.open(digest) as file:
-            check_digest(file, digest)
-            return PipelinePart(manifest_of(module), read_tensors(file))
-
-
-def manifest_of(module: PublishedModule) -> ModuleManifest:
-    """The manifest as it stands in the file, without what publishing added."""
-    return ModuleManifest(**{name: getattr(module, name) for name in ModuleManifest.model_fields})
+            modules = [work.modules.by_digest(part.digest)[0] for part in pipeline.modules]
+        return open_pipeline_file(self._blobs, pipeline.name, modules)
 
 
 def _resolve(work: UnitOfWork, refs: Sequence[str]) -> _Resolved:

@@ -1,7 +1,5 @@
 """From decoded images to what an input module takes: colour, then size; workers normalise on their device."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -57,15 +55,6 @@ def _window(image: Pixels, preprocessing: Preprocessing) -> tuple[float, float, 
     across = max(0.0, (width - scale * preprocessing.width) / 2)
     down = max(0.0, (height - scale * preprocessing.height) / 2)
     return (across, down, width - across, height - down)
-
-
-def prepare_images(images: Sequence[Pixels] | Pixels, preprocessing: Preprocessing) -> Pixels:
-    """The same for several images: shape (n, height, width, channels), uint8."""
-    channels, height, width = preprocessing.shape
-    prepared = np.empty((len(images), height, width, channels), dtype=np.uint8)
-    for index, image in enumerate(images):
-        prepared[index] = prepare_image(image, preprocessing)
-    return prepared
 
 
 def _in_colour(image: Pixels, channels: int) -> Pixels:

@@ -37,6 +37,9 @@ ANSWER_SECONDS = 5.0
 JUDGED_AT_ONCE = 4
 """So many queries are judged at a time, so that a small one need not wait for a large one."""
 
+LOOK_SECONDS = 0.05
+"""The same for whoever looks again in a moment: few threads look for many, so none of them waits long."""
+
 MOST_STEPS = 20
 """A query makes at most so many steps while somebody waits; there are fewer rounds than that."""
 
@@ -92,7 +95,7 @@ class QueryService:
             query = _query(work, query_id, owner)
             if query.status is not QueryStatus.RUNNING or work.jobs.any_open(query.jobs):
                 return query.status is QueryStatus.RUNNING
-        return self._moved(query)[0].status is QueryStatus.RUNNING
+        return self._moved(query, seconds=LOOK_SECONDS)[0].status is QueryStatus.RUNNING
 
     def state(self, query_id: str, *, owner: str | None) -> QueryState:
         """How far a query is, with its answer once there is one. Raises NotFoundError."""

@@ -42,8 +42,8 @@ class WebhookService:
             return once(work, key, create, model=SecretWebhook, at=now).model
 
     def _create(self, work: UnitOfWork, wanted: NewWebhook, *, owner: str, at: datetime) -> Made[SecretWebhook]:
-        if work.webhooks.list(owner=owner, limit=MOST_WEBHOOKS, cursor=None).next_cursor is not None:
-            raise InvalidInputError(f"you have more than {MOST_WEBHOOKS} webhooks already; remove one first")
+        if len(work.webhooks.list(owner=owner, limit=MOST_WEBHOOKS, cursor=None).items) >= MOST_WEBHOOKS:
+            raise InvalidInputError(f"you have {MOST_WEBHOOKS} webhooks already; remove one first")
         secret = base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
         webhook = SecretWebhook(
             **dict(wanted),
@@ -110,8 +110,13 @@ def is_public(address: str) -> bool:
         tunnelled = ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
         if tunnelled is not None and not is_public(str(tunnelled)):
             return False
+    if any(ip in network for network in NOT_PUBLIC):
+        return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
+
+NOT_PUBLIC = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv6Network("fec0::/10"))
+"""Kept for protocols, and for sites, by the IETF; `is_global` knows only some of them, and not in every Python."""
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 

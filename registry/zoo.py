@@ -128,7 +128,7 @@ class Zoo:
         return replace(
             self,
             modules=ModuleService(look, self.blobs, self.clock, self.settings, self.keeper),
-            pipelines=PipelineService(look, self.blobs, self.clock),
+            pipelines=self.pipelines.seen_by(look),
             reusability=ReusabilityService(look, self.settings, self.tasks, queries),
             sets=SetService(look, self.clock, self.settings, self.tasks, queries),
             queries=queries,

@@ -53,7 +53,7 @@ async def list_changes(
     changes = services.zoo.changes
     seconds = preferred_wait(request, default=0.0, limit=services.zoo.settings.wait_limit_seconds)
     look = partial(changes.news, since, limit=limit, namespace=namespace)
-    found = await services.room.wait_for(look, seconds=seconds, request=request)
+    found = await services.rooms.news.wait_for(look, seconds=seconds, request=request)
     headers = preference_applied(request, seconds)
     return answer(found or ChangeFeed(items=(), serial=since, more=False), headers=headers)
 
@@ -78,8 +78,8 @@ async def follow_changes(
     """Changes as server-sent events, from `Last-Event-ID`, `since`, or now on, for five minutes."""
     begin = wanted.since if last_event_id is None else int(last_event_id)
     if begin is None:
-        begin = await services.room.look(services.zoo.changes.serial)
-    return stream(request, services.room, _events(services, begin, wanted.namespace))
+        begin = await services.rooms.news.look(services.zoo.changes.serial)
+    return stream(request, services.rooms.news, _events(services, begin, wanted.namespace))
 
 
 async def _events(services: Services, serial: int, namespace: str | None) -> AsyncIterator[bytes]:
@@ -88,7 +88,7 @@ async def _events(services: Services, serial: int, namespace: str | None) -> Asy
     ends = time.monotonic() + min(FOLLOWED_SECONDS, services.zoo.settings.wait_limit_seconds)
     while time.monotonic() < ends:
         news = partial(services.zoo.changes.since, serial, limit=LONGEST_PAGE, namespace=namespace)
-        feed = await services.room.look(news)
+        feed = await services.rooms.news.look(news)
         serial = feed.serial
         for change in feed.items:
             yield _event(change)

@@ -174,7 +174,7 @@ async def follow_job(job_id: JobId, request: Request, services: TheServices, ide
         status=lambda job: job.status.value,
         ended=lambda job: job.status.ended,
     )
-    return await follow(request, services.room, subject)
+    return await follow(request, services.rooms.news, subject)
 
 
 @router.delete(
@@ -192,7 +192,7 @@ def cancel_job(job_id: JobId, services: TheServices, identity: TheIdentity) -> R
     if present.status.ended:
         return answer(present)
     job = services.zoo.jobs.cancel(job_id, by=identity.owner, for_all=identity.is_admin)
-    _ended(services, job)
+    services.job_ended(job)
     return answer(job)
 
 
@@ -211,9 +211,17 @@ async def claim_job(body: Claim, request: Request, services: TheServices, identi
         services.zoo.access.require_worker(identity)
     else:
         await in_thread(partial(services.zoo.queries.waiting, body.query, owner=identity.owner))
-    claim = partial(services.zoo.jobs.claim, body.kinds, worker=body.worker, query=body.query, owner=identity.owner)
+    claim = partial(
+        services.zoo.jobs.claim,
+        body.kinds,
+        worker=body.worker,
+        query=body.query,
+        owner=identity.owner,
+        given_up=services.job_ended,
+    )
     seconds = min(body.wait_seconds, LONGEST_CLAIM_SECONDS)
-    job = await services.room.wait_for(claim, seconds=seconds, request=request)
+    room = services.rooms.claims if body.query is None else services.rooms.news
+    job = await room.wait_for(claim, seconds=seconds, request=request)
     return Response(status_code=204) if job is None else answer(job)
 
 
@@ -250,14 +258,8 @@ def _finished(services: Services, identity: Identity, job_id: int, body: Finish)
     """End a job whose result has been read."""
     services.zoo.access.require_report(identity, job_id, brought=blobs_of(body.result))
     job = services.zoo.jobs.finish(job_id, attempt=body.attempt, result=body.result)
-    _ended(services, job)
+    services.job_ended(job)
     return answer(job)
-
-
-def _ended(services: Services, job: Job) -> None:
-    """Tidy up after a job that has just ended, and count it."""
-    services.guests.job_ended(job)
-    services.metrics.ended(job)
 
 
 @router.post(
@@ -270,7 +272,7 @@ def fail_job(job_id: JobId, body: Failure, services: TheServices, identity: TheI
     """End a job that cannot be done."""
     services.zoo.access.require_report(identity, job_id)
     job = services.zoo.jobs.fail(job_id, attempt=body.attempt, error=body.error)
-    _ended(services, job)
+    services.job_ended(job)
     return answer(job)
 
 

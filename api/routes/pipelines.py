@@ -1,6 +1,5 @@
 """Pipelines over HTTP: check, compose, fetch, predict."""
 
-import hashlib
 from functools import partial
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api.answers import answer
-from api.byte_ranges import CHUNK_BYTES, FOR_EVER, PRIVATE_FOR_EVER, Content, serve
+from api.byte_ranges import FOR_EVER, PRIVATE_FOR_EVER, Content, serve
 from api.conditions import not_modified, preference_applied, preferred_wait
 from api.inputs import (
     PAGE,
@@ -43,7 +42,7 @@ from registry.errors import (
 from registry.frozen import Asked
 from registry.names import Digest, DigestField
 from registry.rankings import PipelineCheck, PipelineFault
-from registry.records import BlobInfo, Job, JobStatus, Page, Pipeline
+from registry.records import Job, JobStatus, Page, Pipeline
 from registry.work import PredictResult
 from registry.zoo import Zoo
 
@@ -122,14 +121,14 @@ def show_pipeline(pipeline: str, zoo: TheZoo) -> Response:
     openapi_extra=takes_headers("Range", "If-Range", "If-None-Match"),
 )
 def fetch_pipeline_file(pipeline: str, request: Request, zoo: TheZoo, identity: TheIdentity) -> Response:
-    """All modules of a pipeline in one safetensors file, made when it is asked for, always the same bytes."""
+    """All modules of a pipeline in one safetensors file, put together as it is read, always the same bytes."""
     found = zoo.pipelines.get(pipeline)
     unchanged = not_modified(request, etag=found.id, headers={"ETag": f'"{found.id}"'})
     if unchanged is not None:
         return unchanged
-    made = _measured(zoo, found.id)
+    made = zoo.pipelines.measured(found)
     content = Content(
-        open=partial(zoo.pipelines.open_file, found.id),
+        open=partial(zoo.pipelines.open_file, found),
         size_bytes=made.size_bytes,
         etag=found.id,
         digest=made.digest,
@@ -137,16 +136,6 @@ def fetch_pipeline_file(pipeline: str, request: Request, zoo: TheZoo, identity: 
         cache=FOR_EVER if identity.role is None else PRIVATE_FOR_EVER,
     )
     return serve(request, content)
-
-
-def _measured(zoo: Zoo, pipeline: str) -> BlobInfo:
-    """Digest and size of a pipeline's file."""
-    hashed, size_bytes = hashlib.sha256(), 0
-    with zoo.pipelines.open_file(pipeline) as file:
-        while chunk := file.read(CHUNK_BYTES):
-            hashed.update(chunk)
-            size_bytes += len(chunk)
-    return BlobInfo(digest=Digest("sha256:" + hashed.hexdigest()), size_bytes=size_bytes)
 
 
 @router.post(
@@ -180,9 +169,7 @@ def _submit(services: Services, pipeline: str, images: Digest, *, owner: str) ->
     """Check the images, so that no worker need, and queue the work. Raises InvalidDatasetError, TooLargeError."""
     zoo = services.zoo
     _check_images(zoo, images)
-    job = zoo.jobs.submit_prediction(zoo.pipelines.prediction(pipeline, images), owner=owner)
-    services.guests.hold_for(job, images)
-    return job
+    return zoo.jobs.submit_prediction(zoo.pipelines.prediction(pipeline, images), owner=owner)
 
 
 def _check_images(zoo: Zoo, images: Digest) -> None:
@@ -199,18 +186,17 @@ async def _wait(request: Request, services: Services, job: Job, seconds: float) 
         return present if present.status.ended else None
 
     try:
-        ended = await services.room.wait_for(look, seconds=seconds, request=request)
+        ended = await services.rooms.news.wait_or_go_on(look, seconds=seconds, request=request)
     except ClientDisconnect:
         await finally_in_thread(partial(_give_up, services, job))
         raise
     if ended is not None:
-        await in_thread(services.guests.let_go, job.id)
+        await in_thread(services.guests.job_ended, ended)
     return ended
 
 
 def _give_up(services: Services, job: Job) -> None:
-    services.zoo.jobs.cancel(job.id)
-    services.guests.let_go(job.id)
+    services.guests.job_ended(services.zoo.jobs.cancel(job.id))
 
 
 def _result(job: Job) -> PredictResult:

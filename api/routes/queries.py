@@ -56,7 +56,7 @@ async def follow_query(query: str, request: Request, services: TheServices, owne
         status=lambda state: state.status.value,
         ended=lambda state: state.status is not QueryStatus.RUNNING,
     )
-    return await follow(request, services.room, subject)
+    return await follow(request, services.rooms.progress, subject)
 
 
 @router.delete(

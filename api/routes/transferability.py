@@ -169,7 +169,7 @@ async def _answered(request: Request, services: Services, query: str, *, plot: M
     def look() -> bool | None:
         return None if queries.waiting(query, owner=owner) else True
 
-    await services.room.wait_for(look, seconds=seconds, request=request)
+    await services.rooms.news.wait_or_go_on(look, seconds=seconds, request=request)
     state = await in_thread(partial(queries.state, query, owner=owner))
     headers = {"Location": f"/queries/{query}", **preference_applied(request, seconds)}
     if state.status is QueryStatus.RUNNING:

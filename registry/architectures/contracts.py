@@ -29,6 +29,7 @@ from registry.architectures.specs import (
     TorchvisionSpec,
 )
 from registry.errors import Fault, InvalidArchitectureError
+from registry.fault_list import escaped
 from registry.frozen import Frozen
 
 MAX_TENSOR_VALUES = 2**24
@@ -113,11 +114,6 @@ def gives(spec: ArithmeticSpec, takes: TensorType, *, bounds: Bounds = DEFAULT_B
     _check_bound(sum(prod(shape) for shape in shapes), bounds.activations, "activations an example")
     _check_bound(multiply_adds(spec, takes), bounds.multiply_adds, "multiply-adds an example")
     return TensorType(shape=shapes[-1])
-
-
-def derive_contract(spec: ArithmeticSpec, takes: TensorType, *, bounds: Bounds = DEFAULT_BOUNDS) -> ShapeContract:
-    """Shape contract of an architecture. Raises InvalidArchitectureError as `gives` does."""
-    return ShapeContract(takes=takes, gives=gives(spec, takes, bounds=bounds))
 
 
 def _shapes(spec: ArithmeticSpec, takes: TensorType) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
@@ -240,16 +236,11 @@ def _backbone_faults(spec: BackboneSpec, entries: Mapping[str, TensorEntrySpec])
 
 
 def _tensor_fault(name: str, said: str) -> Fault:
-    return Fault(f"/tensors/{_escaped(name)}", f"tensor {name[:200]!r} {said}", "invalid_weights")
+    return Fault(f"/tensors/{escaped(name)}", f"tensor {name[:200]!r} {said}", "invalid_weights")
 
 
 def _told(entry: TensorEntrySpec) -> str:
     return f"{entry.dtype} {entry.shape}"
-
-
-def _escaped(name: str) -> str:
-    """A name as one step of a JSON pointer (RFC 6901)."""
-    return name[:200].replace("~", "~0").replace("/", "~1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,11 +30,6 @@ class _Headed(Protocol):
         """Pool features."""
 
 
-def has_timm() -> bool:
-    """Whether networks of timm can be built here."""
-    return timm is not None
-
-
 def build_timm(name: str, *, image_size: int | None) -> nn.Module:
     """A network as timm builds it without weights and without its classifier; nothing is downloaded.
 

@@ -10,9 +10,6 @@ from registry.networks.stages import Stages, Step, in_turn, numbered
 AUXILIARY = ("googlenet", "inception_v3")
 """Networks with classifiers at their sides, too, which serve training only."""
 
-SIZED = (models.VisionTransformer, models.MaxVit)
-"""Networks that are built for one size of images."""
-
 MOBILENET_ENDS = {13: (2, 4, 9, 13), 17: (2, 4, 7, 13, 17), 19: (2, 4, 7, 14, 19)}
 """Of MobileNetV3 small, MobileNetV3 large and MobileNetV2, by the number of their blocks: before each stride of 2."""
 

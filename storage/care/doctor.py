@@ -10,9 +10,9 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from registry.errors import NotFoundError, SettingsError, ZooError
+from registry.manifest import ModuleManifest
 from registry.module_file import read_header
 from registry.names import Digest
-from registry.pipelines import manifest_of
 from registry.ports import BlobStore
 from registry.records import PublishedModule, StoredBlob
 from registry.settings import Settings
@@ -130,7 +130,7 @@ class Doctor:
             return None  # deleted meanwhile
         except ZooError as error:
             return finding("unreadable_file", where, f"its file is no module file: {error.detail}", remedy=RESTORE)
-        if manifest != manifest_of(module) or size_bytes != module.size_bytes:
+        if manifest != _manifest_of(module) or size_bytes != module.size_bytes:
             return finding("manifest_differs", where, "its record is not what its file says of itself", remedy=RESTORE)
         return None
 
@@ -192,3 +192,8 @@ def _of_database(session: Session) -> Iterator[Finding]:
 
 def _tables() -> Iterator[type[Table]]:
     return (mapper.class_ for mapper in Table.registry.mappers)
+
+
+def _manifest_of(module: PublishedModule) -> ModuleManifest:
+    """The manifest as it stands in the file, without what publishing added."""
+    return ModuleManifest(**{name: getattr(module, name) for name in ModuleManifest.model_fields})

@@ -127,6 +127,13 @@ def test_questions_are_counted_by_themselves_too(tmp_path: Path) -> None:
         assert service.http.get("/tasks", headers=reader).status_code == 200
 
 
+def test_files_that_have_to_be_put_together_count_as_questions(tmp_path: Path) -> None:
+    with limited(tmp_path, rate_limit=100, question_limit=1) as service:
+        asked = [service.http.head("/pipelines/none/file").status_code for _ in range(2)]
+        assert asked == [404, 429]
+        assert service.http.get("/pipelines/none").status_code == 404
+
+
 def test_whoever_tries_tokens_is_stopped_and_who_has_a_right_one_is_not(tmp_path: Path) -> None:
     with limited(tmp_path) as service:
         idle = {"Authorization": f"Bearer {secret_of(service, TokenRole.READER)}"}

@@ -1,21 +1,28 @@
 """Pipelines over HTTP: every misfit in one answer, one file of the whole, predictions by a worker."""
 
 import hashlib
+import io
+import json
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
-from registry.module_file import read_pipeline_file
-from tests.api.serving import Service
+from api.app import create_app
+from api.byte_ranges import repr_digest
+from registry.tensor_file import read_tensor_header
+from tests.api.serving import Service, running, serving
 from tests.api.test_modules import publish
 from tests.api.worker import claim, do, working
+from tests.builders import blob_digest
 from tests.numpy_worker import linear_module, output_module, png
 from tests.registry.dataset_samples import zip_bytes
 
 IMAGE = png(np.zeros((8, 8), dtype=np.uint8))
+NOW = {"Prefer": "wait=0"}
 IMAGE_DIGEST = "sha256:" + hashlib.sha256(IMAGE).hexdigest()
 
 
@@ -69,11 +76,12 @@ def test_what_is_no_composition_is_refused(http: httpx.Client, body: object) -> 
     assert http.post("/pipelines", json=body).status_code == 422
 
 
-def test_the_whole_pipeline_is_one_file(http: httpx.Client, pipeline: str, tmp_path: object) -> None:
+def test_the_whole_pipeline_is_one_file(http: httpx.Client, pipeline: str) -> None:
     answer = http.get(f"/pipelines/{pipeline}/file")
-    (tmp_path / "pipeline.safetensors").write_bytes(answer.content)
-    name, parts = read_pipeline_file(tmp_path / "pipeline.safetensors")
-    assert (name, [part.manifest.role.value for part in parts]) == ("digits", ["input", "output"])
+    header = read_tensor_header(io.BytesIO(answer.content), size_bytes=len(answer.content))
+    told = json.loads(header.metadata["pipeline"])
+    assert (told["name"], [module["role"] for module in told["modules"]]) == ("digits", ["input", "output"])
+    assert answer.headers["repr-digest"] == repr_digest(blob_digest(answer.content))
     assert http.get(f"/pipelines/{pipeline}/file", headers={"Range": "bytes=8-99"}).content == answer.content[8:100]
     held = {"If-None-Match": answer.headers["etag"]}
     assert http.get(f"/pipelines/{pipeline}/file", headers=held).status_code == 304
@@ -100,6 +108,39 @@ def test_a_prediction_that_takes_longer_is_followed_as_a_job(service: Service, p
     do(service, job).raise_for_status()
     assert service.http.get(f"/jobs/{job.id}").json()["result"]["predictions"][0]["label"] == "a"
     assert IMAGE_DIGEST not in service.blobs()
+
+
+def test_images_go_when_the_worker_died_for_the_last_time(tmp_path: Path) -> None:
+    with serving(tmp_path, lease_seconds=1e-6, job_attempts=1) as service:
+        compose(service)
+        for _ in range(2):
+            asked = service.http.post("/pipelines/digits/predict", content=IMAGE, headers=NOW)
+            assert claim(service.http, "predict") is not None
+            assert IMAGE_DIGEST in service.blobs()
+            assert claim(service.http, "predict") is None
+            assert service.http.get(asked.headers["location"]).json()["status"] == "failed"
+            assert IMAGE_DIGEST not in service.blobs()
+        assert 'zoo_jobs_ended_total{kind="predict",status="failed"} 2.0' in service.http.get("/metrics").text
+
+
+def test_images_go_when_another_replica_hears_of_the_end(tmp_path: Path) -> None:
+    with serving(tmp_path) as service, running(create_app(service.zoo)) as url:
+        compose(service)
+        with httpx.Client(base_url=url, trust_env=False) as other:
+            for _ in range(2):
+                service.http.post("/pipelines/digits/predict", content=IMAGE, headers=NOW).raise_for_status()
+                job = claim(other, "predict")
+                assert job is not None
+                do(Service(service.zoo, service.app, other), job).raise_for_status()
+                assert IMAGE_DIGEST not in service.blobs()
+        assert dict(service.app.state.services.guests._holders) == {}
+
+
+def compose(service: Service) -> None:
+    below = publish(service.http, "ada/eyes", linear_module(1)).json()["digest"]
+    publish(service.http, "ada/mouth", output_module(below))
+    body = {"name": "digits", "modules": ["ada/eyes@1", "ada/mouth@1"]}
+    service.http.post("/pipelines", json=body).raise_for_status()
 
 
 def test_one_predictions_end_leaves_anothers_images(service: Service, pipeline: str) -> None:

@@ -9,8 +9,10 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 from starlette.requests import ClientDisconnect, Request
 
+from api.door import IDENTITY
 from api.guests import Guests
 from api.waiting import WaitingRoom
+from registry.access import Identity, TokenRole
 from registry.errors import BusyError
 from registry.settings import Settings
 from registry.zoo import Zoo
@@ -22,12 +24,13 @@ def zoo(tmp_path: Path) -> Zoo:
     return open_zoo(Settings(home=tmp_path))
 
 
-def room(limit: int = 2) -> WaitingRoom:
-    return WaitingRoom(Gauge("waiting", "Waiting.", registry=CollectorRegistry()), limit=limit)
+def room(limit: int = 2, **more: int) -> WaitingRoom:
+    return WaitingRoom(Gauge("waiting", "Waiting.", registry=CollectorRegistry()), limit=limit, **more)
 
 
-def asked(*, gone: bool = False) -> Request:
+def asked(*, gone: bool = False, token: str = "one") -> Request:
     """A request whose caller is there, or has gone."""
+    identity = Identity("ada", TokenRole.READER, token_id=token)
 
     async def receive() -> dict[str, object]:
         if gone:
@@ -35,7 +38,7 @@ def asked(*, gone: bool = False) -> Request:
         await asyncio.sleep(60)
         raise AssertionError("nobody waits so long")
 
-    return Request({"type": "http", "headers": []}, receive)
+    return Request({"type": "http", "headers": [], IDENTITY: identity}, receive)
 
 
 def after(count: int) -> Callable[[], int | None]:
@@ -72,6 +75,27 @@ def test_too_many_are_told_to_come_again() -> None:
     found = asyncio.run(crowd())
     assert found.count(None) == 2
     assert sum(isinstance(each, BusyError) for each in found) == 1
+
+
+def test_one_caller_cannot_take_all_seats() -> None:
+    async def crowd() -> list[object]:
+        there = room(limit=4, share=2)
+        tokens = ["one", "one", "one", "other"]
+        waits = [there.wait_for(lambda: None, seconds=0.3, request=asked(token=token)) for token in tokens]
+        found = await asyncio.gather(*waits, return_exceptions=True)
+        return [*found, await there.wait_for(lambda: None, seconds=0.1, request=asked())]
+
+    *mine, others, afterwards = asyncio.run(crowd())
+    (refused,) = [each for each in mine if each is not None]
+    assert isinstance(refused, BusyError)
+    assert "2 requests of yours" in refused.detail
+    assert (others, afterwards) == (None, None)
+
+
+def test_who_can_look_later_goes_on_where_there_is_no_seat() -> None:
+    looks = after(2)
+    assert asyncio.run(room(limit=0).wait_or_go_on(looks, seconds=10, request=asked())) is None
+    assert asyncio.run(room(limit=0).wait_or_go_on(looks, seconds=10, request=asked())) == 2
 
 
 def test_a_guest_goes_with_its_last_holder(zoo: Zoo) -> None:

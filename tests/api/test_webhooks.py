@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from api.errands import running_errands
+from registry import webhooks
 from tests.api.serving import Service, serving
 from tests.api.test_modules import publish
 from tests.numpy_worker import linear_module
@@ -143,6 +144,16 @@ def test_an_address_that_is_none_is_refused(service: Service, url: str) -> None:
 )
 def test_a_webhook_that_asks_for_what_is_private_is_refused(service: Service, body: dict[str, object]) -> None:
     assert service.http.post("/webhooks", json=body).status_code == 422
+
+
+def test_one_webhook_more_than_the_limit_is_refused(fresh: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "MOST_WEBHOOKS", 2)
+    url = {"url": "https://zoo.test/hook"}
+    answers = [fresh.http.post("/webhooks", json=url) for _ in range(3)]
+    assert [each.status_code for each in answers] == [201, 201, 422]
+    assert "you have 2 webhooks already" in answers[2].json()["detail"]
+    fresh.http.delete(answers[0].headers["location"]).raise_for_status()
+    assert fresh.http.post("/webhooks", json=url).status_code == 201
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from registry.names import Digest, ModuleName, ModuleRef
 from registry.recipes import TaskSpec, TrainingRecipe
 from registry.records import Job, JobStatus, Progress
 from registry.settings import Settings
-from registry.work import NewModule, PredictResult, TrainResult, TrainWork
+from registry.work import NewModule, PredictResult, PredictWork, TrainResult, TrainWork
 from registry.zoo import Zoo
 from storage.folder_blobs import FolderBlobs
 from storage.wiring import open_zoo
@@ -184,3 +184,22 @@ def test_the_lease_says_when_it_ends(zoo: Zoo) -> None:
     left = job.lease_expires_at - datetime.now(UTC)
     assert timedelta(seconds=20) < left <= timedelta(seconds=30)
     assert isinstance(zoo.blobs, FolderBlobs)
+
+
+def test_no_prediction_waits_for_images_that_are_gone(zoo: Zoo) -> None:
+    images = zoo.blobs.put(b"an image")
+    wanted = PredictWork(modules=(images, images), images=images)
+    assert zoo.jobs.submit_prediction(wanted, owner=OWNER).status is JobStatus.QUEUED
+    zoo.blobs.delete(images)
+    with pytest.raises(NotFoundError, match="upload them again"):
+        zoo.jobs.submit_prediction(wanted, owner=OWNER)
+    assert len(zoo.jobs.list(kind="predict", status=None, limit=10, cursor=None).items) == 1
+
+
+def test_whoever_claims_is_told_which_jobs_were_given_up(hasty: Zoo) -> None:
+    job = submit(hasty)
+    told: list[Job] = []
+    for _ in range(3):
+        hasty.jobs.claim(["train"], worker="dies", given_up=told.append)
+    assert [(each.id, each.status) for each in told] == [(job.id, JobStatus.FAILED)]
+    assert told == [hasty.jobs.get(job.id)]

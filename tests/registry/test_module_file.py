@@ -1,6 +1,5 @@
 import io
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,19 +9,16 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import load
 
-from registry.errors import InvalidArchitectureError, InvalidManifestError, InvalidModuleFileError, InvalidWeightsError
+from registry.errors import InvalidArchitectureError, InvalidManifestError, InvalidWeightsError
 from registry.manifest_text import manifest_text, parse_manifest
 from registry.module_file import (
-    PipelinePart,
     check_module_file,
     file_digest,
     module_bytes,
     read_header,
     read_module,
-    read_pipeline_file,
     read_tensors,
     write_module_file,
-    write_pipeline_file,
 )
 from registry.records import PublishedModule
 from registry.tensor_file import CHUNK_BYTES
@@ -225,38 +221,3 @@ def test_nan_is_found_beyond_the_first_chunk():
     weights[-1, -1] = np.inf
     with pytest.raises(InvalidWeightsError, match=r"1\.weight"):
         module_bytes(part.manifest, {**part.tensors, "1.weight": weights})
-
-
-def test_a_pipeline_file_holds_every_module(tmp_path):
-    parts = (input_module(), output_module())
-    with (tmp_path / "pipeline.safetensors").open("wb") as out:
-        write_pipeline_file(out, name="both", parts=parts)
-    name, read = read_pipeline_file(tmp_path / "pipeline.safetensors")
-    assert name == "both"
-    assert [part.manifest for part in read] == [part.manifest for part in parts]
-    assert all(same(left.tensors, right.tensors) for left, right in zip(read, parts, strict=True))
-
-
-def test_tensors_of_a_pipeline_are_named_by_position_for_other_readers(tmp_path):
-    parts = tuple(replace(input_module(), manifest=input_module().manifest) for _ in range(11))
-    out = io.BytesIO()
-    write_pipeline_file(out, name="many", parts=parts)
-    loaded = load(out.getvalue())
-    assert np.array_equal(loaded["10.1.weight"], parts[10].tensors["1.weight"])
-    assert len(loaded) == sum(len(part.tensors) for part in parts)
-
-
-def test_a_pipeline_with_a_wrong_part_is_refused(tmp_path):
-    part = output_module()
-    wrong = PipelinePart(part.manifest, {"9.weight": np.zeros(3, dtype=np.float32)})
-    with (tmp_path / "pipeline.safetensors").open("wb") as out:
-        write_pipeline_file(out, name="both", parts=(input_module(), wrong))
-    with pytest.raises(InvalidWeightsError):
-        read_pipeline_file(tmp_path / "pipeline.safetensors")
-
-
-def test_a_module_file_is_no_pipeline_file(tmp_path):
-    part = input_module()
-    write_module_file(tmp_path / "module.safetensors", part.manifest, part.tensors)
-    with pytest.raises(InvalidModuleFileError, match="pipeline"):
-        read_pipeline_file(tmp_path / "module.safetensors")

@@ -1,11 +1,8 @@
 """Composing pipelines on a real zoo."""
 
-from pathlib import Path
-
 import pytest
 
 from registry.errors import InvalidNameError, NotFoundError, PipelineMisfitError
-from registry.module_file import read_pipeline_file
 from registry.records import Role
 from registry.zoo import Zoo
 from tests.numpy_worker import linear_module, output_module, publish, quadrant_module
@@ -54,17 +51,6 @@ def test_misfits_are_refused_and_nothing_is_kept(parts: Zoo) -> None:
 def test_a_pipeline_name_is_a_word(parts: Zoo) -> None:
     with pytest.raises(InvalidNameError, match="pipeline name"):
         parts.pipelines.compose("Both Of Them", ["ada/input@1", "ada/output@1"])
-
-
-def test_a_pipeline_is_one_file_that_explains_itself(parts: Zoo, tmp_path: Path) -> None:
-    pipeline = parts.pipelines.compose("both", ["ada/input@1", "ada/output@1"]).pipeline
-    with parts.pipelines.open_file(pipeline.id) as file:
-        path = tmp_path / "both.safetensors"
-        path.write_bytes(file.read())
-    name, read = read_pipeline_file(path)
-    assert name == "both"
-    assert [part.manifest.role for part in read] == [Role.INPUT, Role.OUTPUT]
-    assert read[0].tensors["1.weight"].shape == (4, 64)
 
 
 def test_a_name_means_the_newest_pipeline_of_that_name(parts: Zoo) -> None:

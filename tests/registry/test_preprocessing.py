@@ -5,7 +5,7 @@ from pydantic import ValidationError
 from torchvision.transforms._presets import ImageClassification
 
 from registry.manifest import Preprocessing
-from registry.preprocessing import RESAMPLING, prepare_image, prepare_images
+from registry.preprocessing import RESAMPLING, prepare_image
 from tests.registry.dataset_samples import pixels
 
 
@@ -50,16 +50,6 @@ def test_height_and_width_are_not_swapped():
     image[1] = 255
     prepared = prepare_image(image, preparation("grey", height=4, width=2, resampling="nearest"))
     assert prepared[:, 0, 0].tolist() == [0, 0, 255, 255]
-
-
-def test_several_images_of_different_sizes_become_one_array():
-    prepared = prepare_images([pixels(8, 8, 3), pixels(3, 5, 1)], preparation("grey", height=6, width=6))
-    assert prepared.shape == (2, 6, 6, 1)
-    assert prepared.dtype == np.uint8
-
-
-def test_no_images_become_an_empty_array():
-    assert prepare_images([], preparation()).shape == (0, 8, 8, 3)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 8, 2), (8, 8, 4), (1, 8, 8, 3)])

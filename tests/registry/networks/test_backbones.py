@@ -1,5 +1,7 @@
 """Backbones of torchvision: built without weights, equal to the library's own, and whole again after every cut."""
 
+from importlib.util import find_spec
+
 import pytest
 import torch
 from torch import nn
@@ -12,7 +14,6 @@ from registry.errors import InvalidArchitectureError, InvalidWeightsError, Setti
 from registry.networks.backbones import build_backbone, counted, measure, stages_of
 from registry.networks.build import load
 from registry.networks.embed import forward
-from registry.networks.timm_stages import has_timm
 
 HEADS = {
     "alexnet": "avgpool",
@@ -185,7 +186,7 @@ def test_a_backbone_over_a_bound_is_refused_without_running_it(bounds: Bounds, s
         measure(whole("resnet18"), TensorType(shape=(3, 1024, 1024)), bounds=bounds)
 
 
-@pytest.mark.skipif(has_timm(), reason="timm is installed")
+@pytest.mark.skipif(find_spec("timm") is not None, reason="timm is installed")
 def test_without_timm_the_error_names_the_extra() -> None:
     with pytest.raises(SettingsError, match="install the extra 'timm'"):
         build_backbone(TimmSpec(backbone="resnet18", parameters=0))

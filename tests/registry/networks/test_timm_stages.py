@@ -1,5 +1,7 @@
 """Backbones of timm: by names of its own registry, never fetched; skipped where timm is not installed."""
 
+from importlib.util import find_spec
+
 import pytest
 import torch
 
@@ -9,9 +11,9 @@ from registry.errors import InvalidArchitectureError
 from registry.networks.backbones import build_backbone, counted, left_out, library_network, measure, stages_of
 from registry.networks.build import load
 from registry.networks.embed import forward
-from registry.networks.timm_stages import has_timm, pretrained_settings
+from registry.networks.timm_stages import pretrained_settings
 
-pytestmark = pytest.mark.skipif(not has_timm(), reason="timm, the extra 'timm', is not installed")
+pytestmark = pytest.mark.skipif(find_spec("timm") is None, reason="timm, the extra 'timm', is not installed")
 
 
 @pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "swin_tiny_patch4_window7_224"])
