@@ -22,6 +22,7 @@ from client.errors import (
     unreachable,
     was_answered,
 )
+from client.proxies import proxied
 from registry.errors import InvalidInputError, ZooError
 from registry.origins import current_origin
 
@@ -131,12 +132,14 @@ class Connection:
         self.url = _checked(url)
         self.timeouts = timeouts or Timeouts()
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        trusted = not _is_loopback(httpx.URL(self.url).host)
+        host = httpx.URL(self.url).host
+        trusted = not _is_loopback(host)
         self._http = httpx.Client(
             base_url=self.url,
             headers=headers,
             follow_redirects=True,
             transport=transport or httpx.HTTPTransport(trust_env=trusted, socket_options=KEEP_ALIVE),
+            mounts=proxied(host, socket_options=KEEP_ALIVE) if trusted and transport is None else None,
             trust_env=trusted,
         )
 

@@ -78,6 +78,11 @@ class _Problem(BaseModel):
 def unreachable(url: str, error: httpx.TransportError) -> ServiceUnreachableError:
     """The error for a connection that could not be made, or that gave no answer."""
     reason = str(error) or type(error).__name__
+    if isinstance(error, httpx.ProxyError):
+        return ServiceUnreachableError(
+            f"the proxy that the environment names does not reach {url} ({reason}); "
+            "set HTTP_PROXY and HTTPS_PROXY to one that does, or name the host in NO_PROXY"
+        )
     return ServiceUnreachableError(
         f"no zoo answers at {url} ({reason}); start one with `zoo serve`, or set ZOO_URL to where one runs"
     )

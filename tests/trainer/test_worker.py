@@ -14,7 +14,7 @@ import structlog
 from PIL import Image
 
 from client.zoo import Zoo
-from registry.errors import UnauthenticatedError
+from registry.errors import SettingsError, UnauthenticatedError
 from registry.manifest import Role
 from registry.rankings import RankingQuestion, ReusabilityQuestion
 from registry.recipes import OutputSpec
@@ -229,3 +229,9 @@ def test_a_worker_whose_token_is_not_taken_ends_at_once(tmp_path):
         pytest.raises(UnauthenticatedError),
     ):
         Worker(stranger, name="stranger").run()
+
+
+def test_a_worker_whose_settings_lead_to_no_zoo_ends_at_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", "ftp://nowhere")
+    with Zoo("http://zoo.test", cache=tmp_path) as zoo, pytest.raises(SettingsError, match="ALL_PROXY is not"):
+        Worker(zoo, name="lost").run()
