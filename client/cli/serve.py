@@ -18,6 +18,7 @@ import typer
 
 from client.cli.options import takes, wrong_use
 from client.cli.output import line, note, write_json
+from client.cli.programs import HANGUP, STOPPING
 from client.cli.work import has_torch, worker_command
 from registry.errors import ConflictError, JobFailedError, SettingsError
 from registry.frozen import Frozen
@@ -33,8 +34,6 @@ LONGEST_PAUSE_SECONDS = 30.0
 """Before a child is started again: twice as long each time, from the first on again once one has lived for so long."""
 
 HOME_REMEDY = "set ZOO_HOME to a folder that you may write"
-HANGUP = getattr(signal, "SIGHUP", None)
-STOPPING = tuple(number for number in (signal.SIGINT, signal.SIGTERM, HANGUP) if number is not None)
 
 Handler = Callable[[int, FrameType | None], object] | int | None
 
