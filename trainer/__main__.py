@@ -94,8 +94,9 @@ def rank_here(
 def _told_to_end() -> tuple[int, ...]:
     """The signals that tell a program without a terminal to end; a hangup only where it is not ignored, as by nohup."""
     hangup = getattr(signal, "SIGHUP", None)
-    ignored = hangup is None or signal.getsignal(hangup) == signal.SIG_IGN
-    return (signal.SIGTERM,) if ignored else (signal.SIGTERM, hangup)
+    if hangup is None or signal.getsignal(hangup) == signal.SIG_IGN:
+        return (signal.SIGTERM,)
+    return (signal.SIGTERM, hangup)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
