@@ -50,6 +50,7 @@ class _NoWay(httpx.BaseTransport):
         self._why = why
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises SettingsError."""
         raise SettingsError(f"{self._why}, or set NO_PROXY={request.url.host}")
 
 
