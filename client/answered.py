@@ -2,9 +2,11 @@
 
 
 class AnsweredProblem(Exception):  # noqa: N818
-    """The cause of an error that came over HTTP: which request it answers, the problem's type, the request's id."""
+    """The cause of an error that came over HTTP: which request it answers, and what the answer told beside."""
 
-    def __init__(self, request: str, *, problem_type: str, request_id: str) -> None:
+    def __init__(
+        self, request: str, *, problem_type: str, request_id: str, retry_after_seconds: float | None = None
+    ) -> None:
         """Args: request: method, address and status, for tracebacks; the others as the answer has them."""
         super().__init__(f"{request}, request id {request_id or 'none'}")
-        self.type, self.request_id = problem_type, request_id
+        self.type, self.request_id, self.retry_after_seconds = problem_type, request_id, retry_after_seconds

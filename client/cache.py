@@ -1,8 +1,8 @@
 """A folder of bytes under their own digest, safe for many threads and processes without a lock.
 
 A file gets its final name only when its bytes have been checked, by an atomic rename; until then it is a draft
-with a name of its own. Drafts of the same bytes never share a file: one that was left behind is copied, not taken
-over, so that whoever may still be writing to it does no harm.
+with a name of its own. Drafts of the same bytes never share a file: one that another process left behind is copied,
+not taken over, so that whoever may still be writing to it does no harm; of its own, a process knows that nobody does.
 """
 
 import hashlib
@@ -19,6 +19,9 @@ from registry.names import Digest
 
 CHUNK_BYTES = 1024 * 1024
 ABANDONED_SECONDS = 3600.0
+
+_left_here: set[tuple[int, Path]] = set()
+"""Drafts that this process left behind, by its id: a process that forks leaves its child none."""
 
 
 def digest_of_file(path: Path) -> Digest:
@@ -51,6 +54,12 @@ class Draft:
         self._file.seek(0)
         self._file.truncate()
         self.size, self._hash = 0, hashlib.sha256()
+
+    def take_stock(self) -> None:
+        """Count and hash the bytes that are in the file already."""
+        while chunk := self._file.read(CHUNK_BYTES):
+            self._hash.update(chunk)
+            self.size += len(chunk)
 
     def copy_from(self, other: Path) -> None:
         """Begin with the bytes that another draft of the same blob has come to."""
@@ -111,6 +120,7 @@ class Cache:
         try:
             with path.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() == path.name:
+                    self._sweep(digest)
                     return path
                 _remove(path, os.fstat(file.fileno()))
         except FileNotFoundError:
@@ -121,25 +131,28 @@ class Cache:
     def draft(self, digest: Digest) -> Iterator[Draft]:
         """A draft that begins where the longest one left behind stopped.
 
-        It stays behind, to be resumed, when the block ends without `keep`; unless it is empty or wrong.
+        It stays behind, to be resumed, when the block ends without `keep`; unless it is wrong, or no longer than what
+        it began with. Drafts that nobody needs any more go when it begins.
         """
         place = self.place(digest)
         place.parent.mkdir(parents=True, exist_ok=True)
-        path = place.with_name(f"{place.name}.{uuid.uuid4().hex}.part")
-        left_behind = self._longest_part(digest)
-        with path.open("x+b") as file:
+        longest = self._longest_part(digest)
+        ours = None if longest is None else _taken_over(longest)
+        path = place.with_name(f"{place.name}.{uuid.uuid4().hex}.part") if ours is None or longest is None else longest
+        with ours or path.open("x+b") as file:
             draft = Draft(path, file, digest=digest)
             try:
-                if left_behind is not None:
-                    _resume(draft, left_behind)
+                if ours is not None:
+                    draft.take_stock()
+                elif longest is not None:
+                    _resume(draft, longest)
+                self._sweep(digest)
                 yield draft
             except WrongDigestError:
                 draft.restart()
                 raise
             finally:
-                draft.finish()
-                if draft.size == 0:
-                    path.unlink(missing_ok=True)
+                _leave(draft, longer_than=0 if ours is not None or longest is None else _size(longest))
 
     def keep(self, draft: Draft) -> Path:
         """Check a draft and give it its final name. Raises WrongDigestError."""
@@ -162,9 +175,12 @@ class Cache:
         return max(sizes)[1] if sizes else None
 
     def _sweep(self, digest: Digest) -> None:
-        """Remove drafts that nobody has written to for an hour, now that the blob is here."""
+        """Remove drafts that this process left behind, or that nobody has written to for an hour.
+
+        The blob is here, or a draft has begun with as many bytes as any of them has.
+        """
         for path in self._parts(digest):
-            if time.time() - _modified(path) > ABANDONED_SECONDS:
+            if _is_left_here(path) or time.time() - _modified(path) > ABANDONED_SECONDS:
                 path.unlink(missing_ok=True)
 
 
@@ -172,6 +188,37 @@ def _remove(path: Path, damaged: os.stat_result) -> None:
     """Remove a damaged file, unless somebody has put another in its place meanwhile."""
     if os.path.samestat(path.stat(), damaged):
         path.unlink(missing_ok=True)
+
+
+def _is_left_here(path: Path) -> bool:
+    """Whether this process left a draft behind; of several that ask, the first is told so, whose the draft is now."""
+    try:
+        _left_here.remove((os.getpid(), path))
+    except KeyError:
+        return False
+    return True
+
+
+def _taken_over(path: Path) -> BinaryIO | None:
+    """A draft that this process left behind, open to go on; None for any other, or when it has gone."""
+    if not _is_left_here(path):
+        return None
+    try:
+        os.utime(path)  # whoever sweeps now sees that somebody is at it
+        return path.open("r+b")
+    except FileNotFoundError:
+        return None
+
+
+def _leave(draft: Draft, *, longer_than: int) -> None:
+    """Close a draft; unless it was kept, it stays behind where it is longer, and goes where it is not."""
+    try:
+        draft.finish()
+    finally:
+        if draft.size <= longer_than:
+            draft.path.unlink(missing_ok=True)
+        elif draft.path.exists():
+            _left_here.add((os.getpid(), draft.path))
 
 
 def _resume(draft: Draft, left_behind: Path) -> None:

@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from types import MappingProxyType
@@ -13,15 +13,24 @@ from uuid import uuid4
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from client.errors import ServiceUnreachableError, UnexpectedAnswerError, error_of, unreachable
-from registry.errors import InvalidInputError
+from client.errors import (
+    NOT_NOW,
+    ServiceUnreachableError,
+    UnexpectedAnswerError,
+    error_of,
+    retry_after_seconds,
+    unreachable,
+    was_answered,
+)
+from client.proxies import proxied
+from registry.errors import InvalidInputError, ZooError
 from registry.origins import current_origin
 
 Model = TypeVar("Model", bound=BaseModel)
 Value = str | int | bool | Sequence[str] | None
 
-BUSY = (429, 503)
-BUSY_WAIT_LIMIT_SECONDS = 10.0
+READING = ("GET", "HEAD")
+REPEATABLE = (*READING, "PUT", "DELETE")
 PREFER_MARGIN_SECONDS = 30.0
 ANSWER_LOST = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 """The connection broke when the zoo may have done already what was asked."""
@@ -60,9 +69,10 @@ class Timeouts:
         next_try = self.stall_seconds if isinstance(error, httpx.TimeoutException) else 0.0
         return time.monotonic() - moved_at + next_try > self.quiet_seconds
 
-    def pause(self, failures: int) -> None:
-        """Sleep before the next try: twice as long after each failure, at most 5 seconds."""
-        time.sleep(min(5.0, self.retry_seconds * 2.0 ** (failures - 1)))
+    def pause(self, failures: int, error: Exception) -> None:
+        """Sleep before the next try: as long as the zoo says, or twice as long each time, at most 5 seconds."""
+        told = retry_after_seconds(error)
+        time.sleep(min(5.0, self.retry_seconds * 2.0 ** (failures - 1)) if told is None else told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +80,8 @@ class Call:
     """One request: where to, with which JSON body, and how long the service may hold the answer back.
 
     `answer_seconds` is how long the answer may take to begin, where that is not as with other requests.
-    One that is `keyed` gets an idempotency key, and is sent again when its answer was lost on the way.
+    One that is `keyed` gets an idempotency key, and is sent again when its answer was lost on the way. One that is
+    `harmless` does no more when it is sent twice. `tries` are as many as with other requests, or fewer.
     """
 
     method: str
@@ -81,6 +92,13 @@ class Call:
     wait_seconds: float = 0.0
     answer_seconds: float | None = None
     keyed: bool = False
+    harmless: bool = False
+    tries: int | None = None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be sent again when it may have been carried out."""
+        return self.keyed or self.harmless or self.method in REPEATABLE
 
     @property
     def query(self) -> dict[str, str | list[str]]:
@@ -114,12 +132,14 @@ class Connection:
         self.url = _checked(url)
         self.timeouts = timeouts or Timeouts()
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        trusted = not _is_loopback(httpx.URL(self.url).host)
+        host = httpx.URL(self.url).host
+        trusted = not _is_loopback(host)
         self._http = httpx.Client(
             base_url=self.url,
             headers=headers,
             follow_redirects=True,
             transport=transport or httpx.HTTPTransport(trust_env=trusted, socket_options=KEEP_ALIVE),
+            mounts=proxied(host, socket_options=KEEP_ALIVE) if trusted and transport is None else None,
             trust_env=trusted,
         )
 
@@ -132,26 +152,21 @@ class Connection:
         return self.read(self.send(call), answer)
 
     def send(self, call: Call, *, content: bytes | None = None) -> httpx.Response:
-        """Send a request; while the zoo says it is busy and when to come back, come back."""
+        """Send a request; while the zoo has no time, or what stands in front does not reach it, come back."""
         if call.keyed:
             call = replace(call, headers={**call.headers, "Idempotency-Key": f'"{uuid4()}"'})
-        for tried in range(1, self.timeouts.tries):
+        for tried in range(1, call.tries or self.timeouts.tries):
             try:
-                response = self._send_once(call, content=content)
-            except ServiceUnreachableError as error:
-                if not (call.keyed and isinstance(error.__cause__, ANSWER_LOST)):
+                return self._send_once(call, content=content)
+            except NOT_NOW as error:
+                if not _may_send_again(call, error):
                     raise
-                self.timeouts.pause(tried)
-                continue
-            seconds = _busy_seconds(response)
-            if seconds is None:
-                return _accepted(response)
-            time.sleep(seconds)
-        return _accepted(self._send_once(call, content=content))
+                self.timeouts.pause(tried, error)
+        return self._send_once(call, content=content)
 
     def send_stream(self, call: Call, *, content: Iterator[bytes]) -> httpx.Response:
         """Send a request whose body comes from an iterator, once. Raises httpx.TransportError when it breaks."""
-        return _accepted(self._http.send(self._request(call, content=content)))
+        return self._answered(call, content=content)
 
     @contextmanager
     def stream(self, call: Call, *, stall_seconds: float) -> Iterator[httpx.Response]:
@@ -163,15 +178,35 @@ class Connection:
             httpx.TransportError: it breaks or stalls.
             ElsewhereError: the store that the zoo sent us to does not answer, or refuses.
         """
+        response = self._opened(call, stall_seconds=stall_seconds)
+        try:
+            yield response
+        except httpx.DecodingError as error:
+            raise UnexpectedAnswerError(f"{self.url} answers with what cannot be unpacked ({error})") from error
+        finally:
+            response.close()
+
+    def _opened(self, call: Call, *, stall_seconds: float) -> httpx.Response:
+        """An answer that has begun, or a refusal with all that it says; while the zoo has no time, come back."""
+        for tried in range(1, self.timeouts.tries):
+            response = self._begun(call, stall_seconds=stall_seconds)
+            if response.status_code < 400:
+                return response
+            error = error_of(response)
+            if not isinstance(error, NOT_NOW):
+                return response
+            self.timeouts.pause(tried, error)
+        return self._begun(call, stall_seconds=stall_seconds)
+
+    def _begun(self, call: Call, *, stall_seconds: float) -> httpx.Response:
+        """The answer to one request, to be read in pieces; of a refusal everything is read."""
         request = self._request(call, content=None)
         request.extensions["timeout"] = self._timeout(read_seconds=stall_seconds).as_dict()
         response = self._followed(self._http.send(request, stream=True, follow_redirects=False))
-        try:
-            if response.status_code >= 400:
+        if response.status_code >= 400:
+            with closing(response):
                 response.read()
-            yield response
-        finally:
-            response.close()
+        return response
 
     def _followed(self, response: httpx.Response) -> httpx.Response:
         """The answer at the end of all redirects. Raises ElsewhereError, UnexpectedAnswerError."""
@@ -219,11 +254,28 @@ class Connection:
             ) from error
 
     def _send_once(self, call: Call, *, content: bytes | None) -> httpx.Response:
-        """Send a request whose body can be sent again. Raises ServiceUnreachableError."""
+        """Send a request whose body can be sent again. Raises ServiceUnreachableError, what the zoo answered."""
         try:
-            return self._http.send(self._request(call, content=content))
+            return self._answered(call, content=content)
         except httpx.TransportError as error:
             raise unreachable(self.url, error) from error
+
+    def _answered(self, call: Call, *, content: bytes | Iterator[bytes] | None) -> httpx.Response:
+        """The answer to one request, from wherever a reader is sent on to; what is written is written here only.
+
+        Raises:
+            httpx.TransportError: it breaks.
+            UnexpectedAnswerError: a request that writes is sent on to another address, or the answer is none.
+            ZooError: what the zoo answered.
+        """
+        reads = call.method in READING
+        try:
+            response = self._http.send(self._request(call, content=content), follow_redirects=reads)
+        except (httpx.TooManyRedirects, httpx.DecodingError) as error:
+            raise UnexpectedAnswerError(f"{self.url} does not answer as a zoo does: {error}") from error
+        if response.has_redirect_location and not reads:
+            raise _moved(self.url, call, response)
+        return _accepted(response)
 
     def _request(self, call: Call, *, content: bytes | Iterator[bytes] | None) -> httpx.Request:
         """The request as HTTP has it."""
@@ -249,10 +301,10 @@ class Connection:
     def _timeout(self, *, read_seconds: float) -> httpx.Timeout:
         """All four limits: connect, read, write, and waiting for a free socket."""
         return httpx.Timeout(
-            connect=self.timeouts.connect_seconds,
+            connect=min(self.timeouts.connect_seconds, read_seconds),
             read=read_seconds,
-            write=self.timeouts.stall_seconds,
-            pool=self.timeouts.stall_seconds,
+            write=min(self.timeouts.stall_seconds, read_seconds),
+            pool=min(self.timeouts.stall_seconds, read_seconds),
         )
 
 
@@ -296,12 +348,21 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _busy_seconds(response: httpx.Response) -> float | None:
-    """How long a busy zoo wants to be left alone; None when it is not busy, or does not say."""
-    after = response.headers.get("Retry-After", "")
-    if response.status_code not in BUSY or not after.isdecimal():
-        return None
-    return min(float(after), BUSY_WAIT_LIMIT_SECONDS)
+def _may_send_again(call: Call, error: ZooError) -> bool:
+    """Whether a request may be sent again: it was not taken, or being carried out twice does no harm."""
+    if was_answered(error):
+        return call.repeatable or not isinstance(error, ServiceUnreachableError)
+    return call.keyed and isinstance(error.__cause__, ANSWER_LOST)
+
+
+def _moved(url: str, call: Call, response: httpx.Response) -> UnexpectedAnswerError:
+    """The error for a request that writes and was sent on to another address."""
+    there = str(response.request.url.join(response.headers["Location"]))
+    base = there.partition("?")[0].removesuffix(call.path)
+    return UnexpectedAnswerError(
+        f"{url} answered {call.method} {call.path} with {response.status_code} and sends us on to {there}; "
+        f"what is written is not sent on, so set ZOO_URL to {base}"
+    )
 
 
 def _accepted(response: httpx.Response) -> httpx.Response:

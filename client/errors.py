@@ -7,12 +7,18 @@ import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from client.answered import AnsweredProblem
-from registry.errors import Fault, ZooError
+from registry.errors import BusyError, Fault, RateLimitedError, ZooError
 
 DETAIL_LIMIT = 2000
 
-TELLING_STATUSES = (401, 403, 404, 409, 412, 413, 422, 428, 503)
+PROBLEM = "application/problem+json"
+TELLING_STATUSES = (401, 403, 404, 409, 412, 413, 422, 428, 429, 503)
 """Statuses that say what is wrong without a problem document, as answers to HEAD and those of proxies come."""
+
+SILENT_STATUSES = (500, 502, 504)
+"""Without a problem document these are no words of a zoo: what stands in front of it does not reach it."""
+
+LONGEST_RETRY_SECONDS = 10.0
 
 
 class ServiceUnreachableError(ZooError):
@@ -37,6 +43,13 @@ class TransferBrokenError(ZooError):
     code = "transfer_broken"
     title = "The transfer broke off"
     status = 504
+
+
+NOT_NOW = (ServiceUnreachableError, BusyError, RateLimitedError)
+"""Errors of a zoo that is not there, or has no time, at the moment."""
+
+TEMPORARY = (*NOT_NOW, TransferBrokenError, UnexpectedAnswerError)
+"""Errors that pass by themselves."""
 
 
 class _FaultFields(BaseModel):
@@ -65,6 +78,11 @@ class _Problem(BaseModel):
 def unreachable(url: str, error: httpx.TransportError) -> ServiceUnreachableError:
     """The error for a connection that could not be made, or that gave no answer."""
     reason = str(error) or type(error).__name__
+    if isinstance(error, httpx.ProxyError):
+        return ServiceUnreachableError(
+            f"the proxy that the environment names does not reach {url} ({reason}); "
+            "set HTTP_PROXY and HTTPS_PROXY to one that does, or name the host in NO_PROXY"
+        )
     return ServiceUnreachableError(
         f"no zoo answers at {url} ({reason}); start one with `zoo serve`, or set ZOO_URL to where one runs"
     )
@@ -75,11 +93,28 @@ def error_of(response: httpx.Response) -> ZooError:
     problem = _problem_in(response)
     faults = tuple(Fault(fault.pointer, fault.detail, fault.code) for fault in problem.errors)
     detail = problem.detail or problem.title or _without_words(response)
-    error = _class_of(problem.code, response.status_code)(detail, faults=faults)
+    error = _class_of(problem, response)(detail, faults=faults)
     request_id = problem.request_id or response.headers.get("X-Request-Id", "")
     asked = f"{response.request.method} {response.request.url}: {response.status_code}"
-    error.__cause__ = AnsweredProblem(asked, problem_type=problem.type, request_id=request_id)
+    error.__cause__ = AnsweredProblem(
+        asked, problem_type=problem.type, request_id=request_id, retry_after_seconds=_retry_after(response)
+    )
     return error
+
+
+def was_answered(error: ZooError) -> bool:
+    """Whether an error is what somebody answered, rather than that nobody did."""
+    return isinstance(error.__cause__, AnsweredProblem)
+
+
+def retry_after_seconds(error: Exception) -> float | None:
+    """When a zoo that has no time wants to be asked again, at most 10 seconds from now; None where it does not say."""
+    return error.__cause__.retry_after_seconds if isinstance(error.__cause__, AnsweredProblem) else None
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    after = response.headers.get("Retry-After", "")
+    return min(float(after), LONGEST_RETRY_SECONDS) if after.isdecimal() else None
 
 
 def error_with_code(code: str | None, detail: str, *, otherwise: type[ZooError]) -> ZooError:
@@ -103,13 +138,15 @@ def _without_words(response: httpx.Response) -> str:
     return text[:DETAIL_LIMIT]
 
 
-def _class_of(code: str, status: int) -> type[ZooError]:
-    """The error class with this code; without any code, the most general one that this status tells by itself."""
-    kinds = tuple(_tree(ZooError))
-    by_code = next((kind for kind in kinds if kind.code == code), ZooError)
-    if code or status not in TELLING_STATUSES:
+def _class_of(problem: _Problem, response: httpx.Response) -> type[ZooError]:
+    """The error class with a problem's code; without any code, the most general one that the status tells by itself."""
+    kinds, status = tuple(_tree(ZooError)), response.status_code
+    by_code = next((kind for kind in kinds if kind.code == problem.code), ZooError)
+    if problem.code:
         return by_code
-    return next(kind for kind in kinds if kind.status == status)
+    if status in SILENT_STATUSES and not response.headers.get("Content-Type", "").startswith(PROBLEM):
+        return ServiceUnreachableError
+    return next(kind for kind in kinds if kind.status == status) if status in TELLING_STATUSES else by_code
 
 
 def _tree(root: type[ZooError]) -> Iterator[type[ZooError]]:

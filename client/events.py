@@ -43,7 +43,7 @@ def follow(connection: Connection, path: str, state: type[State], *, ended: Call
         failures += 1
         if failures >= connection.timeouts.tries:
             raise unreachable(connection.url, error) from error
-        connection.timeouts.pause(failures)
+        connection.timeouts.pause(failures, error)
 
 
 def _states(connection: Connection, path: str, state: type[State]) -> Iterator[State]:

@@ -1,6 +1,8 @@
 """Jobs over HTTP: submit and follow them, and, for workers, claim and end them."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 import httpx
 
@@ -14,6 +16,8 @@ from registry.records import Job, JobStatus, Page, Progress
 from registry.work import JobResult, WorkKind
 
 CLAIM_WAIT_SECONDS = 20.0
+CLOCKS_AGREE = timedelta(seconds=2)
+"""Answers tell the time in whole seconds, so a smaller difference between two clocks cannot be seen in them."""
 
 
 class _NewJob(Frozen):
@@ -105,23 +109,36 @@ class Jobs:
     ) -> Job | None:
         """Claim the oldest free job of these kinds; None when there was none for so long.
 
-        Jobs of the kind score-here are those of one query, which is named.
+        Jobs of the kind score-here are those of one query, which is named. The lease ends by this machine's clock.
         """
         body = _Claim(worker=worker, kinds=tuple(kinds), wait_seconds=wait_seconds, query=query)
         response = self._connection.send(Call("POST", "/jobs/claim", body=body, wait_seconds=wait_seconds))
         if response.status_code == httpx.codes.NO_CONTENT:
             return None
-        return self._connection.read(response, Job)
+        return _by_our_clock(self._connection.read(response, Job), response)
 
-    def heartbeat(self, job_id: int, *, attempt: int, progress: Progress, checkpoint: Digest | None = None) -> Job:
+    def heartbeat(
+        self,
+        job_id: int,
+        *,
+        attempt: int,
+        progress: Progress,
+        checkpoint: Digest | None = None,
+        answer_seconds: float | None = None,
+    ) -> Job:
         """Keep the lease and say how far it is; with a checkpoint, whose bytes were sent before, that is kept.
+
+        The lease ends by this machine's clock. With `answer_seconds` the heartbeat is sent once and waited for so long.
 
         Raises:
             LeaseLostError: another attempt holds the job, or it has ended.
             InvalidInputError: the zoo does not have the bytes of the checkpoint.
         """
         body = _Heartbeat(attempt=attempt, progress=progress, checkpoint=checkpoint)
-        return self._connection.ask(Call("PUT", f"/jobs/{job_id}/heartbeat", body=body), Job)
+        tries = None if answer_seconds is None else 1
+        call = Call("PUT", f"/jobs/{job_id}/heartbeat", body=body, answer_seconds=answer_seconds, tries=tries)
+        response = self._connection.send(call)
+        return _by_our_clock(self._connection.read(response, Job), response)
 
     def finish(self, job_id: int, *, attempt: int, result: JobResult) -> Job:
         """End a job with its result. Raises LeaseLostError."""
@@ -136,6 +153,20 @@ class Jobs:
     def release(self, job_id: int, *, attempt: int) -> Job:
         """Give a job back unharmed, for the next worker to claim. Raises LeaseLostError."""
         return self._connection.ask(Call("POST", f"/jobs/{job_id}/release", body=_Release(attempt=attempt)), Job)
+
+
+def _by_our_clock(job: Job, response: httpx.Response) -> Job:
+    """A job that was just answered, whose lease ends by the clock here rather than by the zoo's."""
+    told = response.headers.get("Date")
+    if told is None or job.lease_expires_at is None:
+        return job
+    try:
+        ahead = datetime.now(UTC) - parsedate_to_datetime(told)
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return job
+    if abs(ahead) < CLOCKS_AGREE:
+        return job
+    return job.model_copy(update={"lease_expires_at": job.lease_expires_at + ahead})
 
 
 def check_done(job: Job) -> Job:

@@ -122,7 +122,8 @@ def _asking(
     question: RankingQuestion | ReusabilityQuestion | SetQuestion, path: str, *, wait_seconds: int = WAIT_SECONDS
 ) -> Call:
     """The request that asks a question."""
-    return Call("POST", path, body=question, headers=_prefer(wait_seconds), wait_seconds=wait_seconds)
+    prefer = _prefer(wait_seconds)
+    return Call("POST", path, body=question, headers=prefer, wait_seconds=wait_seconds, harmless=True)
 
 
 def _prefer(wait_seconds: int) -> dict[str, str]:

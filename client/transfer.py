@@ -9,7 +9,7 @@ import httpx
 
 from client.cache import CHUNK_BYTES, Cache, Draft
 from client.connection import Call, Connection
-from client.errors import TransferBrokenError, error_of, unreachable
+from client.errors import NOT_NOW, TransferBrokenError, error_of, unreachable
 from client.mending import mend
 from registry.errors import WrongDigestError
 from registry.names import Digest
@@ -71,13 +71,17 @@ def upload(connection: Connection, call: Call, content: Content, *, on_bytes: On
     for failures in range(1, timeouts.tries + 1):
         try:
             return connection.send_stream(call, content=content.chunks(on_bytes))
+        except NOT_NOW as error:
+            if failures == timeouts.tries:
+                raise
+            timeouts.pause(failures, error)
         except httpx.TransportError as error:
             if isinstance(error, NO_USE_TO_REPEAT):
                 raise unreachable(connection.url, error) from error
             stalls += isinstance(error, httpx.WriteTimeout)
             if failures == timeouts.tries or (stalls + 1) * timeouts.stall_seconds > timeouts.quiet_seconds:
                 raise _broken(f"sending {content.size} bytes to {call.path}", error) from error
-        timeouts.pause(failures)
+            timeouts.pause(failures, error)
     raise AssertionError("the last try returns or raises")
 
 
@@ -142,7 +146,7 @@ def _fill(connection: Connection, path: str, *, draft: Draft, on_bytes: OnBytes)
         farthest = max(farthest, draft.size)
         if failures >= timeouts.tries or timeouts.are_over(error, moved_at=moved_at):
             raise _gave_up(connection, f"reading {path} after {draft.size} bytes", error) from error
-        timeouts.pause(failures)
+        timeouts.pause(failures, error)
 
 
 def _gave_up(connection: Connection, what: str, error: httpx.TransportError) -> Exception:

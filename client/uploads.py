@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 
 from client.connection import Call, Connection
-from client.errors import ServiceUnreachableError, TransferBrokenError
+from client.errors import NOT_NOW, TEMPORARY, ServiceUnreachableError, TransferBrokenError, was_answered
 from client.transfer import Content, OnBytes, ignore_bytes
-from registry.errors import BusyError, ConflictError, NotFoundError, UploadLockedError
+from registry.errors import ConflictError, NotFoundError, UploadLockedError
 from registry.frozen import Frozen
 from registry.names import Digest, DigestField
 
@@ -21,7 +21,7 @@ RESUMABLE_BYTES = 32 * 1024 * 1024
 TUS = {"Tus-Resumable": "1.0.0"}
 OCTETS = "application/offset+octet-stream"
 
-PASSING = (httpx.TransportError, ServiceUnreachableError, BusyError, ConflictError)
+PASSING = (httpx.TransportError, *NOT_NOW, ConflictError)
 """What may be over a moment later: nobody is there, it broke off or was too slow, or another request adds bytes now."""
 
 
@@ -105,7 +105,7 @@ class Uploads:
             self._sessions.forget(digest)
             try:
                 self._connection.send(Call("DELETE", path, headers=TUS))
-            except (NotFoundError, ServiceUnreachableError, ConflictError):  # it expires by itself
+            except (NotFoundError, ConflictError, *TEMPORARY):  # it expires by itself
                 return
 
     def _state(self, digest: Digest, content: Content) -> _State:
@@ -170,7 +170,7 @@ class _Patience:
             ServiceUnreachableError: nobody has answered yet.
             TransferBrokenError: this has gone on for too long.
         """
-        if isinstance(error, ServiceUnreachableError) and self._offset < 0:
+        if isinstance(error, ServiceUnreachableError) and self._offset < 0 and not was_answered(error):
             raise error
         self._failures += 1
         if self._is_over(error):
@@ -178,7 +178,7 @@ class _Patience:
                 f"sending to {self._connection.url} stopped after {max(self._offset, 0)} bytes "
                 f"({str(error) or type(error).__name__}); try again, it goes on there"
             ) from error
-        self._timeouts.pause(self._failures)
+        self._timeouts.pause(self._failures, error)
 
     def _is_over(self, error: Exception) -> bool:
         """Whether to give up; while the zoo works with the bytes that it has, that takes as long as any answer may."""

@@ -249,9 +249,9 @@ class RateLimitedError(ZooError):
     title = "Too many requests"
     status = 429
 
-    def __init__(self, detail: str, *, retry_after_seconds: int = 1) -> None:
+    def __init__(self, detail: str, *, faults: Sequence[Fault] = (), retry_after_seconds: int = 1) -> None:
         """Args: detail: one sentence with the limit; retry_after_seconds: when the next request is taken."""
-        super().__init__(detail)
+        super().__init__(detail, faults=faults)
         self.retry_after_seconds = retry_after_seconds
 
 

@@ -9,11 +9,11 @@ from typing import Self
 
 import structlog
 
+from client.errors import TEMPORARY
 from client.jobs import Jobs
 from registry.errors import InvalidInputError, LeaseLostError, NotFoundError, ZooError
 from registry.names import Digest
 from registry.records import Job, Progress
-from trainer.patience import TEMPORARY
 from trainer.progress import Stopped
 
 log = structlog.get_logger()
@@ -21,6 +21,7 @@ log = structlog.get_logger()
 RENEWALS = 3
 LONGEST_PAUSE_SECONDS = 10.0
 SHORTEST_PAUSE_SECONDS = 0.05
+SHORTEST_ANSWER_SECONDS = 1.0
 TELL_SECONDS = 1.0
 
 
@@ -31,6 +32,7 @@ class Lease:
         """Args: jobs: the zoo's jobs; job: as it was claimed; stop: set when the worker is to end."""
         self._jobs, self._job, self._stop = jobs, job, stop
         self._progress = Progress()
+        self._third = third_of_lease(job, now=datetime.now(UTC))
         self._lock = threading.Lock()
         self._checkpoint: Digest | None = None
         self._news = threading.Event()
@@ -70,7 +72,7 @@ class Lease:
         """Tell where the last checkpoint is, now; where that fails for a time, the next heartbeat tells it."""
         with self._lock:
             self._checkpoint = checkpoint
-        self._renew(0.0)
+        self._renew()
 
     def _take(self) -> Digest | None:
         """The checkpoint that is to be sent, which is thereby no more."""
@@ -94,29 +96,35 @@ class Lease:
 
     def flush(self) -> None:
         """Send the latest progress now. Raises Stopped when the work is in vain."""
-        self._renew(0.0)
+        self._renew()
         self.check()
 
     def _keep(self) -> None:
         """Send heartbeats until the job has ended or the lease is lost."""
-        pause = renewal_seconds(self._job, now=datetime.now(UTC))
         while not self._ended.is_set() and not self._lost.is_set():
             self._news.clear()
-            pause = self._renew(pause)
-            self._wait(pause)
+            began = time.monotonic()
+            self._renew()
+            self._wait(renewal_seconds(self._third), since=began)
 
-    def _wait(self, pause: float) -> None:
-        """Sleep until the next renewal is due, or until there is news and the last was a second ago."""
-        began = time.monotonic()
-        self._ended.wait(min(pause, TELL_SECONDS))
-        self._news.wait(max(0.0, pause - (time.monotonic() - began)))
+    def _wait(self, pause: float, *, since: float) -> None:
+        """Sleep until a pause since the last renewal is over, or until there is news and that was a second ago.
 
-    def _renew(self, pause: float) -> float:
-        """One heartbeat; gives the pause until the next one is due."""
+        What a renewal itself took is part of the pause: one that hung must be followed by another in time.
+        """
+        self._ended.wait(max(0.0, min(pause, TELL_SECONDS) - (time.monotonic() - since)))
+        self._news.wait(max(0.0, pause - (time.monotonic() - since)))
+
+    def _renew(self) -> None:
+        """One heartbeat, that is answered within a third of the lease or not at all."""
         checkpoint = self._take()
         try:
             job = self._jobs.heartbeat(
-                self._job.id, attempt=self._job.attempt, progress=self._progress, checkpoint=checkpoint
+                self._job.id,
+                attempt=self._job.attempt,
+                progress=self._progress,
+                checkpoint=checkpoint,
+                answer_seconds=max(self._third, SHORTEST_ANSWER_SECONDS),
             )
         except InvalidInputError as error:
             log.warning("checkpoint not taken", job=self._job.id, why=error.detail)
@@ -128,14 +136,18 @@ class Lease:
             self._take_back(checkpoint)
         except ZooError:
             log.exception("heartbeat refused", job=self._job.id)
+            self._take_back(checkpoint)
         else:
-            return renewal_seconds(job, now=datetime.now(UTC))
-        return pause
+            self._third = third_of_lease(job, now=datetime.now(UTC))
 
 
-def renewal_seconds(job: Job, *, now: datetime) -> float:
-    """Pause between heartbeats: a third of what is left of the lease, within bounds if clocks disagree."""
+def third_of_lease(job: Job, *, now: datetime) -> float:
+    """A third of what is left of a lease, in seconds."""
     if job.lease_expires_at is None:
         return LONGEST_PAUSE_SECONDS
-    left = (job.lease_expires_at - now).total_seconds() / RENEWALS
-    return min(max(left, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+    return (job.lease_expires_at - now).total_seconds() / RENEWALS
+
+
+def renewal_seconds(third: float) -> float:
+    """Pause between heartbeats: a third of the lease, within bounds."""
+    return min(max(third, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)

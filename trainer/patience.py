@@ -6,16 +6,12 @@ from typing import TypeVar
 
 import structlog
 
-from client.errors import ServiceUnreachableError, TransferBrokenError, UnexpectedAnswerError
-from registry.errors import BusyError
+from client.errors import TEMPORARY, retry_after_seconds
 from trainer.progress import ShouldStop, Stopped
 
 log = structlog.get_logger()
 
 Answer = TypeVar("Answer")
-
-TEMPORARY = (ServiceUnreachableError, TransferBrokenError, UnexpectedAnswerError, BusyError)
-"""Errors that pass by themselves."""
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
@@ -23,7 +19,7 @@ GLANCE_SECONDS = 0.1
 
 
 def patiently(ask: Callable[[], Answer], *, should_stop: ShouldStop) -> Answer:
-    """Ask the zoo until it answers, waiting twice as long each time, at most 10 seconds.
+    """Ask the zoo until it answers, waiting twice as long each time, or as long as it says, at most 10 seconds.
 
     Raises:
         Stopped: ``should_stop`` said so while the zoo was away.
@@ -35,8 +31,9 @@ def patiently(ask: Callable[[], Answer], *, should_stop: ShouldStop) -> Answer:
         except TEMPORARY as error:
             if should_stop():
                 raise Stopped from error
-            log.warning("the zoo is away", why=error.detail, again_in_seconds=pause)
-        wait(pause, should_stop=should_stop)
+            seconds = max(pause, retry_after_seconds(error) or 0.0)
+            log.warning("the zoo is away", why=error.detail, again_in_seconds=seconds)
+        wait(seconds, should_stop=should_stop)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 

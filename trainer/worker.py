@@ -8,7 +8,14 @@ from dataclasses import dataclass
 import structlog
 
 from client.zoo import Zoo
-from registry.errors import ForbiddenError, LeaseLostError, NotFoundError, UnauthenticatedError, ZooError
+from registry.errors import (
+    ForbiddenError,
+    LeaseLostError,
+    NotFoundError,
+    SettingsError,
+    UnauthenticatedError,
+    ZooError,
+)
 from registry.origins import Origin, originating
 from registry.records import Job
 from registry.traces import NO_SPANS, Span, Spans
@@ -58,6 +65,7 @@ class Worker:
 
         Raises:
             UnauthenticatedError, ForbiddenError: the zoo does not take this worker's token.
+            SettingsError: the zoo cannot be reached with the settings here.
         """
         threads = [threading.Thread(target=lane.run, name=lane.name, daemon=True) for lane in self.lanes]
         for thread in threads:
@@ -87,7 +95,7 @@ class Worker:
 
 @dataclass(slots=True)
 class Lane:
-    """One job after the other, of some kinds. `held`: the job it does; `refusal`: the zoo does not take its token.
+    """One job after the other, of some kinds. `held`: the job it does; `refusal`: why it cannot go on.
 
     `query`: the one whose jobs are done at home; a lane of the zoo's workers has none.
     """
@@ -120,7 +128,7 @@ class Lane:
                 self.step()
             except Stopped:
                 return
-            except (UnauthenticatedError, ForbiddenError) as error:
+            except (UnauthenticatedError, ForbiddenError, SettingsError) as error:
                 self.refusal = error
                 self.stop.set()
             except Exception:

@@ -1,6 +1,5 @@
 """`zoo gc`, `zoo doctor`, `zoo backup`, `zoo restore`: look after a zoo on the machine that stores it."""
 
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated
 import typer
 
 from client.cli.options import takes
+from client.cli.programs import run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,5 +91,4 @@ def restore(options: RestoreOptions) -> None:
 def _where_it_is_stored(options: CareOptions, *words: str) -> None:
     """Run a command of the storage, which knows the database and the blobs, and leave as it does."""
     as_json = ["--json"] if options.json else []
-    done = subprocess.run([sys.executable, "-m", "storage", *words, *as_json], check=False)
-    raise typer.Exit(done.returncode)
+    raise typer.Exit(run([sys.executable, "-m", "storage", *words, *as_json]).returncode)

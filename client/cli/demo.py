@@ -18,6 +18,7 @@ import typer
 
 from client.cli.options import takes
 from client.cli.output import line, note
+from client.cli.programs import run, was_stopped
 from client.cli.work import require_torch
 from registry.errors import JobFailedError, SettingsError
 
@@ -112,7 +113,9 @@ def _run(command: list[str], environment: "os._Environ[str] | dict[str, str]", *
     """Run a program to its end. Raises JobFailedError when it fails."""
     sys.stdout.flush()
     out = subprocess.DEVNULL if silent else None
-    status = subprocess.run(command, env=environment, stdout=out, check=False).returncode
+    status = run(command, env=environment, stdout=out).returncode
+    if was_stopped(status):
+        raise typer.Exit(status)
     if status != 0:
         raise JobFailedError(f"{shlex.join(command[1:])} ended with status {status}; its own message is above")
 

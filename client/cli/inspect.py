@@ -16,15 +16,14 @@ from client.cli.inspection_table import write_inspection
 from client.cli.options import ZooOptions, opened, takes
 from client.cli.output import note, write_json
 from client.cli.plots import PlotOption, plot_format
+from client.cli.programs import FEWER, check_ended, run
 from client.cli.progress import bars
 from client.cli.work import require_torch
 from client.folders import as_file
 from client.inspections import DEFAULT_EXAMPLES, Inspection, InspectionRequest, ModuleFile
 from client.trained_files import trained_files
-from registry.errors import JobFailedError
 from registry.rankings import DEFAULT_SEED
 
-SAID_WHY = (1, 2)
 INPUT = "-input.safetensors"
 MODULE = ".safetensors"
 
@@ -127,12 +126,8 @@ def _inspected(request: InspectionRequest) -> Inspection:
     with tempfile.TemporaryDirectory(prefix="module-zoo-") as folder:
         path = Path(folder) / "request.json"
         path.write_text(request.model_dump_json())
-        done = subprocess.run(inspector_command(path), check=False, stdout=subprocess.PIPE)
-    if done.returncode in SAID_WHY:
-        raise typer.Exit(done.returncode)
-    if done.returncode != 0:
-        ended = f"inspecting was ended from outside, with status {done.returncode}"
-        raise JobFailedError(f"{ended}; is there enough memory? --examples takes fewer images")
+        done = run(inspector_command(path), stdout=subprocess.PIPE)
+    check_ended(done.returncode, what="inspecting", remedy=FEWER)
     return Inspection.model_validate_json(done.stdout)
 
 

@@ -13,18 +13,18 @@ from pydantic import ValidationError
 from client.cache import digest_of_file
 from client.cli.options import ZooOptions, module_name, opened, takes
 from client.cli.output import line, write_json
+from client.cli.programs import check_ended, run
 from client.cli.progress import bars
 from client.cli.work import require_torch
 from client.trained_files import trained_files
 from client.zoo import Zoo
-from registry.errors import JobFailedError, NotFoundError
+from registry.errors import NotFoundError
 from registry.frozen import Frozen
 from registry.names import ModuleName
 from registry.records import PublishedModule
 from registry.wrapping import WrapRequest
 from registry.wrong_values import told
 
-SAID_WHY = (1, 2)
 FILES = "backbone"
 """What the files of a backbone are called until they are published."""
 
@@ -136,7 +136,7 @@ def _publish_backbone(options: PublishOptions, target: ModuleName, request: Wrap
         out = Path(folder)
         (out / "request.json").write_text(request.model_dump_json())
         command = wrap_command(options.file, out)
-        check_status(subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode)
+        check_ended(run(command, stdout=subprocess.DEVNULL).returncode, what="wrapping")
         files = trained_files(out, FILES)
         found = [_published(zoo, name_of(target, file, alone=len(files) == 1), file) for file in files]
     if options.json:
@@ -150,14 +150,6 @@ def wrap_command(weights: Path, out: Path) -> list[str]:
     """The command line that makes module files of a backbone, as ``request.json`` in ``out`` asks for."""
     where = ["--request", str(out / "request.json"), "--weights", str(weights), "--out", str(out), "--name", FILES]
     return [sys.executable, "-m", "trainer", "wrap", *where]
-
-
-def check_status(status: int) -> None:
-    """Fail as the trainer did, which has said why. Raises JobFailedError when it was killed."""
-    if status in SAID_WHY:
-        raise typer.Exit(status)
-    if status != 0:
-        raise JobFailedError(f"wrapping was ended from outside, with status {status}; is there enough memory?")
 
 
 def name_of(target: ModuleName, file: Path, *, alone: bool) -> str:

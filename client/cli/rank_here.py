@@ -7,15 +7,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
-
+from client.cli.programs import FEWER, check_ended, run
 from client.cli.work import require_torch
 from client.folders import as_file
 from client.home_rankings import HomeRanking
-from registry.errors import JobFailedError
 from registry.rankings import Ranking
-
-SAID_WHY = (1, 2, 130, 143)
 
 
 def ranked_here(request: HomeRanking, *, token: str | None) -> Ranking:
@@ -30,12 +26,8 @@ def ranked_here(request: HomeRanking, *, token: str | None) -> Ranking:
         path = Path(folder) / "request.json"
         path.write_text(request.model_copy(update={"data": str(data)}).model_dump_json())
         environment = os.environ if token is None else {**os.environ, "ZOO_TOKEN": token}
-        done = subprocess.run(ranker_command(path), check=False, stdout=subprocess.PIPE, env=environment)
-    if done.returncode in SAID_WHY:
-        raise typer.Exit(done.returncode)
-    if done.returncode != 0:
-        ended = f"ranking here was ended from outside, with status {done.returncode}"
-        raise JobFailedError(f"{ended}; is there enough memory? --examples takes fewer images")
+        done = run(ranker_command(path), stdout=subprocess.PIPE, env=environment)
+    check_ended(done.returncode, what="ranking here", remedy=FEWER)
     return Ranking.model_validate_json(done.stdout)
 
 

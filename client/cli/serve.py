@@ -18,20 +18,22 @@ import typer
 
 from client.cli.options import takes, wrong_use
 from client.cli.output import line, note, write_json
+from client.cli.programs import HANGUP, STOPPING
 from client.cli.work import has_torch, worker_command
 from registry.errors import ConflictError, JobFailedError, SettingsError
 from registry.frozen import Frozen
 from registry.settings import Settings
 
 START_SECONDS = 60.0
-STOP_SECONDS = 15.0
+STOP_SECONDS = 8.0
+"""How long a child has to end: a worker gives its job back within that, a service ends its answers in less."""
+
 LOOK_SECONDS = 0.2
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 """Before a child is started again: twice as long each time, from the first on again once one has lived for so long."""
 
 HOME_REMEDY = "set ZOO_HOME to a folder that you may write"
-STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 Handler = Callable[[int, FrameType | None], object] | int | None
 
@@ -60,6 +62,7 @@ def serve(options: ServeOptions) -> None:
     """Run the service, with one local worker, until it is interrupted.
 
     A worker that dies is followed by another, and the service goes on; when the service ends, so does the worker.
+    Told to stop, it stops the worker first, which gives its job back, for the next worker to go on with.
     """
     with wrong_use():
         settings = _settings(options)
@@ -178,11 +181,13 @@ class Children:
 
     def __enter__(self) -> "Children":
         for number in STOPPING:
+            if number == HANGUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue  # started with nohup, to go on without a terminal
             self._before[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._stop(signal.SIGTERM if not self._signals else self._signals[0])
+        self._stop()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -223,18 +228,18 @@ class Children:
         del frame
         self._signals.append(number)
 
-    def _stop(self, number: int) -> None:
-        """Pass the signal on, the last one started first, and end whatever does not listen."""
-        running = [child.process for child in self._running.values()]
-        for process in reversed(running):
-            process.send_signal(number)
-        deadline = time.monotonic() + STOP_SECONDS
-        for process in running:
+    def _stop(self) -> None:
+        """End one after the other, the last one started first: a worker gives its job back while the service listens.
+
+        Whatever signal came to us, a child is told with the one that every child listens to.
+        """
+        for child in reversed(self._running.values()):
+            child.process.terminate()
             try:
-                process.wait(timeout=max(0.1, deadline - time.monotonic()))
+                child.process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                child.process.kill()
+                child.process.wait()
 
 
 def _is_ready(http: httpx.Client, url: str) -> bool:

@@ -13,6 +13,7 @@ from client.cache import digest_of_bytes, digest_of_file
 from client.cli.data import existing, publish_dataset
 from client.cli.options import module_name, opened, takes
 from client.cli.output import line, note, write_json
+from client.cli.programs import check_ended, run
 from client.cli.progress import bars
 from client.cli.recipe_options import RecipeOptions
 from client.cli.work import require_torch
@@ -20,14 +21,12 @@ from client.folders import as_file
 from client.jobs import check_done
 from client.trained_files import trained_files
 from client.zoo import Zoo
-from registry.errors import JobFailedError
 from registry.frozen import Frozen
 from registry.manifest import Role
 from registry.names import ModuleName
 from registry.records import Job, Pipeline, PublishedModule
 from registry.work import TrainResult
 
-SAID_WHY = (1, 2)
 ANY_DIGEST = digest_of_bytes(b"")
 """Stands for the dataset while its own digest is not known yet."""
 
@@ -128,18 +127,10 @@ def _train_here(options: TrainOptions, name: ModuleName) -> None:
         recipe.write_text(options.recipe(digest_of_file(data)).model_dump_json())
         command = trainer_command(options, recipe=recipe, data=data, out=out)
         quiet = options.json and options.publish
-        status = subprocess.run(command, check=False, stdout=subprocess.DEVNULL if quiet else None).returncode
-    _check_status(status)
+        status = run(command, stdout=subprocess.DEVNULL if quiet else None).returncode
+    check_ended(status, what="training")
     if options.publish:
         _publish(options, name, out)
-
-
-def _check_status(status: int) -> None:
-    """Fail as the trainer did, which has said why. Raises JobFailedError when it was killed."""
-    if status in SAID_WHY:
-        raise typer.Exit(status)
-    if status != 0:
-        raise JobFailedError(f"training was ended from outside, with status {status}; is there enough memory?")
 
 
 def trainer_command(options: TrainOptions, *, recipe: Path, data: Path, out: Path) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from client.cache import ABANDONED_SECONDS, Cache, digest_of_bytes, digest_of_file, place_copy
+from client.cache import ABANDONED_SECONDS, Cache, Draft, digest_of_bytes, digest_of_file, place_copy
 from registry.errors import WrongDigestError
 
 DATA = b"weights"
@@ -68,11 +68,7 @@ def test_whoever_still_writes_to_an_older_draft_does_no_harm(tmp_path: Path) -> 
 
 def test_drafts_of_long_ago_go_when_the_blob_comes(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
-    for _ in range(2):
-        with cache.draft(DIGEST) as draft:
-            draft.restart()
-            draft.write(DATA[:3])
-    abandoned, recent = sorted(tmp_path.rglob("*.part"))
+    abandoned, recent = (left_by_another(cache, name) for name in ("abandoned", "recent"))
     long_ago = time.time() - 2 * ABANDONED_SECONDS
     os.utime(abandoned, (long_ago, long_ago))
     keep_rest = cache.place(DIGEST)
@@ -80,6 +76,85 @@ def test_drafts_of_long_ago_go_when_the_blob_comes(tmp_path: Path) -> None:
         draft.write(DATA[draft.size :])
         cache.keep(draft)
     assert files(tmp_path) == sorted([keep_rest.name, recent.name])
+
+
+def left_by_another(cache: Cache, name: str, data: bytes = DATA[:3]) -> Path:
+    """A draft of a process that was killed, or that writes to it still."""
+    place = cache.place(DIGEST)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    path = place.with_name(f"{place.name}.{name}.part")
+    path.write_bytes(data)
+    return path
+
+
+def test_tries_that_come_no_further_leave_no_second_draft(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    left = left_by_another(cache, "dead")
+    for _ in range(3):
+        with cache.draft(DIGEST) as draft:
+            assert draft.size == 3
+    assert files(tmp_path) == [left.name]
+
+
+def test_tries_that_come_further_each_time_leave_one_draft_of_this_process(tmp_path: Path) -> None:
+    left = left_by_another(Cache(tmp_path), "dead")
+    for size in range(3, 7):
+        with Cache(tmp_path).draft(DIGEST) as draft:
+            assert draft.size == size
+            draft.write(DATA[size : size + 1])
+    assert len(files(tmp_path)) == 2
+    assert left.read_bytes() == DATA[:3]
+    with Cache(tmp_path).draft(DIGEST) as draft:
+        assert Cache(tmp_path).keep(draft).read_bytes() == DATA
+
+
+def test_a_draft_of_this_process_goes_on_in_its_own_file(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    with cache.draft(DIGEST) as draft:
+        draft.write(DATA[:3])
+    with cache.draft(DIGEST) as again:
+        assert again.path == draft.path
+        with cache.draft(DIGEST) as beside:
+            assert beside.path != again.path
+    assert files(tmp_path) == [draft.path.name]
+
+
+def test_a_child_process_does_not_take_over_what_its_parent_left(tmp_path: Path, monkeypatch) -> None:
+    cache = Cache(tmp_path)
+    with cache.draft(DIGEST) as draft:
+        draft.write(DATA[:3])
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    with cache.draft(DIGEST) as again:
+        assert (again.path == draft.path, again.size) == (False, 3)
+
+
+def test_drafts_of_long_ago_go_when_another_begins_and_when_the_file_is_found(tmp_path: Path) -> None:
+    cache, long_ago = Cache(tmp_path), time.time() - 2 * ABANDONED_SECONDS
+    os.utime(left_by_another(cache, "abandoned"), (long_ago, long_ago))
+    with cache.draft(DIGEST) as draft:
+        assert draft.size == 3
+        assert files(tmp_path) == [draft.path.name]
+    assert files(tmp_path) == [draft.path.name], "it is the only one now"
+    with cache.draft(DIGEST) as draft:
+        draft.write(DATA[draft.size :])
+        kept = cache.keep(draft)
+    os.utime(left_by_another(cache, "later"), (long_ago, long_ago))
+    assert cache.find(DIGEST) == kept
+    assert files(tmp_path) == [kept.name]
+
+
+def test_a_draft_for_which_there_is_no_room_goes(tmp_path: Path, monkeypatch) -> None:
+    cache = Cache(tmp_path)
+    left = left_by_another(cache, "dead")
+
+    def full(self: Draft, other: Path) -> None:
+        self.write(b"w")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Draft, "copy_from", full)
+    with pytest.raises(OSError, match="No space"), cache.draft(DIGEST):
+        pass
+    assert files(tmp_path) == [left.name]
 
 
 def test_a_copy_is_whole_or_not_there(tmp_path: Path) -> None:

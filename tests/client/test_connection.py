@@ -16,6 +16,7 @@ from registry.errors import (
     LeaseLostError,
     NotFoundError,
     PreconditionFailedError,
+    RateLimitedError,
     UnauthenticatedError,
     ZooError,
 )
@@ -36,8 +37,12 @@ def problem(status: int, **fields: object) -> httpx.Response:
         (problem(418, code="code_of_tomorrow", detail="seen"), ZooError),
         (problem(401, detail="seen"), UnauthenticatedError),
         (httpx.Response(404), NotFoundError),
-        (httpx.Response(502, text="<html>a proxy</html>"), ZooError),
-        (httpx.Response(500), ZooError),
+        (httpx.Response(502, text="<html>a proxy</html>"), ServiceUnreachableError),
+        (httpx.Response(504), ServiceUnreachableError),
+        (httpx.Response(500), ServiceUnreachableError),
+        (problem(500, detail="seen"), ZooError),
+        (problem(429, code="rate_limited", detail="seen"), RateLimitedError),
+        (httpx.Response(429), RateLimitedError),
         (httpx.Response(599), ZooError),
     ],
 )

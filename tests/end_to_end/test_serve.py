@@ -7,8 +7,13 @@ from pathlib import Path
 
 import httpx
 
+from client.zoo import Zoo
+from registry.records import JobStatus
+from registry.settings import Settings
+from storage.wiring import open_zoo
 from tests.end_to_end.processes import START_SECONDS, answers, free_port, program, wait_for
 from tests.numpy_worker import linear_module
+from tests.trainer.serving import digits_file, digits_recipe
 
 SERVE = ["python", "-c", "from client.cli.app import main; main()", "serve"]
 WORK_SECONDS = 120
@@ -48,3 +53,19 @@ def test_a_worker_that_is_killed_is_followed_by_another_while_the_service_goes_o
     assert other != killed
     assert "the worker ended with status -9; another begins in 1 seconds" in log.read_text()
     assert serving.returncode == 0
+
+
+def test_the_job_that_runs_when_it_is_interrupted_is_given_back(tmp_path: Path) -> None:
+    port, log, file = free_port(), tmp_path / "log", tmp_path / "digits.npz"
+    url, home = f"http://127.0.0.1:{port}", tmp_path / "home"
+    file.write_bytes(digits_file())
+    with program(SERVE, {"ZOO_HOME": str(home), "ZOO_PORT": str(port)}, log) as serving:
+        wait_for(lambda: answers(url), seconds=START_SECONDS, log=log)
+        with Zoo(url, cache=tmp_path / "cache") as zoo:
+            recipe = digits_recipe(zoo.datasets.publish(file).digest, epochs=10_000)
+            job = zoo.jobs.submit("ada/interrupted", recipe)
+            wait_for(lambda: zoo.jobs.show(job.id).progress.epoch, seconds=WORK_SECONDS, log=log)
+        serving.send_signal(signal.SIGINT)
+        assert serving.wait(20) == 0
+    kept = open_zoo(Settings(home=home)).jobs.get(job.id)
+    assert (kept.status, kept.attempt, kept.releases) == (JobStatus.QUEUED, 1, 1)

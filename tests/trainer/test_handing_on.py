@@ -133,7 +133,9 @@ class Beats:
         self.told: list[Digest | None] = []
         self._refusals = list(refusals)
 
-    def heartbeat(self, job_id: int, *, attempt: int, progress: Progress, checkpoint: Digest | None = None) -> Job:
+    def heartbeat(
+        self, job_id: int, *, attempt: int, progress: Progress, checkpoint: Digest | None, answer_seconds: float
+    ) -> Job:
         self.told.append(checkpoint)
         if self._refusals:
             raise self._refusals.pop(0)

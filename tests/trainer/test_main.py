@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from client.cache import digest_of_file
 from registry.module_file import read_module
 from tests.trainer.examples import recipe
 from tests.trainer.serving import digits_file
-from trainer.__main__ import main
+from trainer.__main__ import _leave, main
 
 
 @pytest.fixture
@@ -89,3 +91,16 @@ def test_data_that_are_no_dataset_exit_with_2(files, monkeypatch, capsys):
     (files / "digits.npz").write_bytes(b"no data")
     assert run(files, monkeypatch) == 2
     assert "error: the upload is of no known format" in capsys.readouterr().err
+
+
+def test_a_second_signal_does_not_end_what_the_first_one_began():
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with pytest.raises(SystemExit) as left:
+            _leave(signal.SIGTERM, None)
+        for number in before:
+            os.kill(os.getpid(), number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert left.value.code == 143

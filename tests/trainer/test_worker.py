@@ -14,7 +14,7 @@ import structlog
 from PIL import Image
 
 from client.zoo import Zoo
-from registry.errors import UnauthenticatedError
+from registry.errors import SettingsError, UnauthenticatedError
 from registry.manifest import Role
 from registry.rankings import RankingQuestion, ReusabilityQuestion
 from registry.recipes import OutputSpec
@@ -175,7 +175,7 @@ def test_the_job_of_a_worker_that_was_killed_is_done_by_another_and_published_on
     assert published(zoo, "kit") == ["kit/killed-input@1", "kit/killed-output@1"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_worker_that_is_told_to_end_gives_its_job_back_at_once(zoo, url, dataset, tmp_path, number):
     process = worker_process(url, tmp_path / "home")
     try:
@@ -206,11 +206,11 @@ def test_a_job_whose_lane_does_not_listen_is_given_back_for_it(zoo, url, dataset
         wait_for(lambda: zoo.jobs.show(job.id), lambda _: not any(lane.busy for lane in worker.lanes))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_worker_ends_cleanly_when_it_is_told_to(url, tmp_path, monkeypatch, number):
     monkeypatch.setenv("ZOO_HOME", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["trainer", "work", "--url", url])
-    before = {known: signal.getsignal(known) for known in (signal.SIGTERM, signal.SIGINT)}
+    before = {known: signal.getsignal(known) for known in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
     try:
         with pytest.raises(SystemExit) as left:
@@ -229,3 +229,9 @@ def test_a_worker_whose_token_is_not_taken_ends_at_once(tmp_path):
         pytest.raises(UnauthenticatedError),
     ):
         Worker(stranger, name="stranger").run()
+
+
+def test_a_worker_whose_settings_lead_to_no_zoo_ends_at_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", "ftp://nowhere")
+    with Zoo("http://zoo.test", cache=tmp_path) as zoo, pytest.raises(SettingsError, match="ALL_PROXY is not"):
+        Worker(zoo, name="lost").run()

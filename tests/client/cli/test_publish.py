@@ -6,14 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-import typer
 from safetensors.torch import save_file
 from torchvision import models
 from typer.testing import CliRunner
 
 from client.cli.app import application
-from client.cli.publish import PublishOptions, check_status, name_of, wrap_command
-from registry.errors import JobFailedError
+from client.cli.publish import PublishOptions, name_of, wrap_command
 from registry.names import ModuleName
 from registry.wrapping import WrapRequest
 from tests.api.serving import Service
@@ -104,19 +102,6 @@ def test_a_backbone_is_published_with_one_command(
     modules = json.loads(text)["modules"]
     assert (code, [module["name"] for module in modules]) == (0, ["squeeze-input", "squeeze-hidden-1"])
     assert modules[1]["below"] == modules[0]["digest"]
-
-
-@pytest.mark.parametrize("status", [1, 2])
-def test_the_trainers_refusal_is_the_commands(status: int) -> None:
-    with pytest.raises(typer.Exit) as left:
-        check_status(status)
-    assert left.value.exit_code == status
-
-
-def test_a_trainer_that_was_killed_is_told_as_such() -> None:
-    check_status(0)
-    with pytest.raises(JobFailedError, match="status -9; is there enough memory"):
-        check_status(-9)
 
 
 def test_one_part_has_the_name_itself_and_several_have_endings() -> None:

@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +83,47 @@ def test_a_signal_stops_both_and_that_is_no_failure(number: signal.Signals) -> N
         children.watch()
     assert [is_gone(pid) for pid in pids] == [True, True]
     assert signal.getsignal(number) == before
+
+
+LAST_WORDS = """
+import os, pathlib, signal, sys, time
+def end(number, _):
+    time.sleep(0.5)
+    pathlib.Path(sys.argv[1]).write_text(f"{number} {time.monotonic()}")
+    sys.exit()
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, end)
+pathlib.Path(sys.argv[1] + ".ready").touch()
+time.sleep(60)
+"""
+"""Ends half a second after it was told to, and writes down by which signal and when."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_worker_has_ended_before_the_service_is_told_to(number: signal.Signals, tmp_path: Path) -> None:
+    names = ("service", "worker")
+    with Children() as children:
+        for name in names:
+            children.start(name, [sys.executable, "-c", LAST_WORDS, str(tmp_path / name)], settings=SETTINGS)
+        while not all((tmp_path / f"{name}.ready").exists() for name in names):
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+        children.watch()
+    service, worker = [(tmp_path / name).read_text().split() for name in names]
+    assert [service[0], worker[0]] == [str(int(signal.SIGTERM))] * 2
+    assert float(service[1]) - float(worker[1]) >= 0.5
+
+
+def test_a_hangup_that_is_ignored_from_the_start_stops_nothing() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Children() as children:
+            children.start("service", SLEEPER, settings=SETTINGS)
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert children._signals == []
+            assert not is_gone(pid_of(children, "service"))
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_service_that_dies_before_it_is_ready_is_a_failure_at_once() -> None:
