@@ -65,6 +65,9 @@ class BlobStore(Protocol):
     def info(self, digest: Digest) -> BlobInfo:
         """Size of a blob. Raises NotFoundError."""
 
+    def stamp(self, digest: Digest) -> str:
+        """What is another once other bytes, or whole ones, were put in the place of these. Raises NotFoundError."""
+
     def link(self, digest: Digest) -> BlobLink | None:
         """Where readers may fetch the bytes themselves; None where all bytes go through the service."""
 

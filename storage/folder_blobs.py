@@ -90,6 +90,12 @@ class FolderBlobs:
             size_bytes = blob_path(self._folder, digest).stat().st_size
         return BlobInfo(digest=digest, size_bytes=size_bytes)
 
+    def stamp(self, digest: Digest) -> str:
+        """Which file it is, and when it was written. Raises NotFoundError, StorageError."""
+        with _found(digest):
+            found = blob_path(self._folder, digest).stat()
+        return f"{found.st_ino} {found.st_mtime_ns} {found.st_size}"
+
     def link(self, digest: Digest) -> BlobLink | None:  # noqa: ARG002
         """None: whoever reads from a folder reads through the service."""
         return None

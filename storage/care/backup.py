@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from registry.errors import BusyError, CorruptBlobError, NotFoundError, StorageE
 from registry.frozen import Frozen
 from registry.names import Digest
 from registry.ports import BlobStore, Clock
-from storage.care.blob_checks import CHUNK_BYTES, is_there
+from storage.care.blob_checks import is_there, pieces
 from storage.care.dump import TableFile, write_table
 from storage.care.snapshot import snapshot
 from storage.care.telling import OnBytes, nobody
@@ -107,12 +107,22 @@ class Backup:
         return missing, damaged
 
     def _copy(self, digest: Digest) -> None:
-        with self._blobs.open(digest) as file, self._copies.writer() as writer:
-            while chunk := file.read(CHUNK_BYTES):
+        """Copy bytes. Raises NotFoundError; CorruptBlobError, WrongDigestError where they are not whole; StorageError
+        and StorageFullError where the folder of the backup does not take them.
+        """
+        with self._copies.writer() as writer:
+            for chunk in self._read(digest):
                 writer.write(chunk)
                 self._on_bytes(len(chunk))
             self._copied_bytes += writer.commit(expected=digest).size_bytes
         self._copied += 1
+
+    def _read(self, digest: Digest) -> Iterator[bytes]:
+        """The zoo's bytes. Raises NotFoundError, and CorruptBlobError where they cannot be read, which is as bad."""
+        try:
+            yield from pieces(self._blobs, digest)
+        except StorageError as error:
+            raise CorruptBlobError(f"the bytes stored as {digest} cannot be read: {error.detail}") from error
 
     def _still_referred(self, digests: set[Digest]) -> set[Digest]:
         """Those that something refers to now: they were not deleted, they are lost."""

@@ -28,24 +28,29 @@ AT_ONCE = 2
 """Files that are read at a time: one is hashed while another is fetched."""
 
 BATCH = 1000
-HASHED_AGAIN_BYTES = 64 * CHUNK_BYTES
-"""Damaged bytes up to this size are looked at once more under the hold, as somebody may just have healed them."""
 
 DAMAGED = "damaged_blob"
 UPLOAD = "upload the same file again; the zoo knows it by its digest"
+READ = "see that the service may read them and that ZOO_HOME has room for them, then run `zoo doctor --repair` again"
 
 Holding = Callable[[Callable[[Session], None]], None]
 """Runs something within a transaction that holds."""
+
+
+def pieces(blobs: BlobStore, digest: Digest) -> Iterator[bytes]:
+    """Stored bytes, a piece at a time, not verified. Raises NotFoundError, StorageError, and nothing of its reader."""
+    with blobs.open(digest) as file, disk_translated():
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
 
 
 def hashed(blobs: BlobStore, digest: Digest, on_bytes: OnBytes) -> Digest | None:
     """The digest that stored bytes have now; None when they have gone. Raises StorageError."""
     found = hashlib.sha256()
     try:
-        with blobs.open(digest) as file, disk_translated():
-            while chunk := file.read(CHUNK_BYTES):
-                found.update(chunk)
-                on_bytes(len(chunk))
+        for chunk in pieces(blobs, digest):
+            found.update(chunk)
+            on_bytes(len(chunk))
     except NotFoundError:
         return None
     return Digest("sha256:" + found.hexdigest())
@@ -80,11 +85,13 @@ class BlobExaminer:
         self._holding(partial(self._look, digest, users))
         detail = f"{wrong}; {_listed(users)} refers to it"
         if repair:
-            if kind == DAMAGED:
-                self._set_aside(digest)
-                detail += f"; the damaged bytes are in {self._quarantine}"
-            users = []
-            self._holding(partial(self._without, digest, users))
+            try:
+                detail += self._set_aside(digest) if kind == DAMAGED else ""
+                users = []
+                self._holding(partial(self._without, digest, users))
+            except ZooError as error:
+                detail += f"; it could not be repaired: {error.detail}"
+                return Problem(kind=kind, where=f"blob {digest}", detail=detail, remedy=READ)
         remedy = UPLOAD if any(_only_copy(user) for user in users) else REPAIR
         repaired = repair and not users
         return Problem(kind=kind, where=f"blob {digest}", detail=detail, remedy=remedy, repaired=repaired)
@@ -98,31 +105,38 @@ class BlobExaminer:
             forget_what_is_made_anew(session, digest)
             left += users_of(session, digest)
 
-    def _set_aside(self, digest: Digest) -> None:
-        """Move damaged bytes to the quarantine, unless they have been healed meanwhile."""
-        copy, size_bytes = self._copy(digest)
+    def _set_aside(self, digest: Digest) -> str:
+        """Move damaged bytes to the quarantine, unless they have gone or were healed meanwhile; says so.
+
+        Bytes that were put there while these were copied stay, which their stamp tells without reading them.
+        """
+        try:
+            stamp = self._blobs.stamp(digest)
+            if self._copied(digest) == digest:
+                return "; they have been healed meanwhile"
+        except NotFoundError:
+            return "; they have gone meanwhile"
 
         def remove(session: Session) -> None:
             del session
-            if size_bytes > HASHED_AGAIN_BYTES or hashed(self._blobs, digest, lambda _: None) != digest:
+            if is_there(self._blobs, digest) and self._blobs.stamp(digest) == stamp:
                 self._blobs.delete(digest)
 
-        if copy is not None:
-            self._holding(remove)
+        self._holding(remove)
+        return f"; the damaged bytes are in {self._quarantine}"
 
-    def _copy(self, digest: Digest) -> tuple[Path | None, int]:
-        """Copy damaged bytes to the quarantine; None where they are damaged no more."""
-        target, found, size_bytes = self._quarantine / digest.removeprefix("sha256:"), hashlib.sha256(), 0
+    def _copied(self, digest: Digest) -> str:
+        """Copy damaged bytes to the quarantine; gives the digest that they have. Raises NotFoundError, StorageError."""
+        target, found = self._quarantine / digest.removeprefix("sha256:"), hashlib.sha256()
         with disk_translated(f"the folder {self._quarantine}"):
             self._quarantine.mkdir(parents=True, exist_ok=True)
-            with self._blobs.open(digest) as file, target.open("wb") as out:
-                while chunk := file.read(CHUNK_BYTES):
+            with target.open("wb") as out:
+                for chunk in pieces(self._blobs, digest):
                     found.update(chunk)
-                    size_bytes += out.write(chunk)
-        if "sha256:" + found.hexdigest() == digest:
-            target.unlink()
-            return None, size_bytes
-        return target, size_bytes
+                    out.write(chunk)
+            if (made := "sha256:" + found.hexdigest()) == digest:
+                target.unlink()
+        return made
 
 
 def is_there(blobs: BlobStore, digest: Digest) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from registry.errors import ConflictError, StorageError, WrongDigestError, ZooError
+from registry.errors import ConflictError, StorageError, StorageFullError, WrongDigestError, ZooError
 from registry.names import ModuleName
 from registry.rankings import RankingQuestion
 from registry.settings import Settings
@@ -17,7 +17,7 @@ from storage.care.backup import Backup
 from storage.care.doctor import Doctor
 from storage.care.restore import Restore
 from storage.clock import utc_now
-from storage.folder_blobs import blob_path
+from storage.folder_blobs import FolderBlobWriter, blob_path
 from storage.tables import Table
 from storage.wiring import open_blobs, open_zoo
 from tests.numpy_worker import OWNER, linear_module, publish
@@ -171,6 +171,28 @@ def test_what_is_damaged_in_the_zoo_is_told_and_the_rest_is_saved(tmp_path, empt
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     done = back_up(empty, tmp_path / "saved")
     assert (done.damaged, done.blobs) == ((digest,), 6)
+
+
+def test_what_cannot_be_read_in_the_zoo_is_told_and_the_rest_is_saved(tmp_path, empty):
+    fill(empty)
+    zoo = open_zoo(empty)
+    digest = zoo.modules.overview(DIGITS).versions[0].digest
+    zoo.close()
+    path = blob_path(empty.home / "blobs", digest)
+    path.unlink()
+    path.mkdir()
+    done = back_up(empty, tmp_path / "saved")
+    assert (done.damaged, done.blobs) == ((digest,), 6)
+
+
+def test_a_folder_that_takes_no_more_ends_the_backup(filled, tmp_path, monkeypatch):
+    def full(self, chunk):
+        raise StorageFullError("there is no room left")
+
+    monkeypatch.setattr(FolderBlobWriter, "write", full)
+    with pytest.raises(StorageFullError):
+        back_up(filled, tmp_path / "saved")
+    assert not (tmp_path / "saved" / "backup.json").exists()
 
 
 def test_bytes_that_are_deleted_meanwhile_have_the_records_read_again(tmp_path, empty, monkeypatch):

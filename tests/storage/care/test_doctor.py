@@ -198,6 +198,38 @@ def test_damaged_bytes_that_nothing_refers_to_are_only_set_aside(settings):
     assert examine(settings).problems == ()
 
 
+def test_bytes_that_are_healed_while_they_are_set_aside_stay(settings, monkeypatch):
+    digest = digest_of_version(settings, 1)
+    damage(settings, digest)
+    blobs = open_blobs(settings)
+    holding, healed = Doctor._holding, []
+
+    def heal_then_hold(self, change):
+        if not healed and (settings.home / "quarantine").exists():
+            healed.append(blobs.put(quadrant_module()))
+        holding(self, change)
+
+    monkeypatch.setattr(Doctor, "_holding", heal_then_hold)
+    assert examine(settings, repair=True).clean
+    assert healed == [digest]
+    assert blobs.get(digest) == quadrant_module()
+
+
+def test_bytes_that_cannot_be_read_are_told_beside_the_rest(settings):
+    orphan = open_blobs(settings).put(b"orphan")
+    unreadable = blob_path(settings.home / "blobs", orphan)
+    unreadable.unlink()
+    unreadable.mkdir()
+    change(settings, "UPDATE counters SET last = 1")
+    report = examine(settings, repair=True)
+    assert {(problem.kind, problem.repaired) for problem in report.problems} == {
+        ("damaged_blob", False),
+        ("wrong_counter", True),
+    }
+    assert "could not be repaired" in report.problems[-1].detail
+    assert "then run `zoo doctor --repair` again" in report.problems[-1].remedy
+
+
 def test_a_database_of_another_revision_is_not_judged(settings):
     change(settings, "UPDATE alembic_version SET version_num = '0001'")
     assert kinds(examine(settings)) == {"wrong_revision"}
