@@ -105,7 +105,7 @@ class FolderBlobs:
         path = blob_path(self._folder, digest)
         with disk_translated(), suppress(FileNotFoundError):
             path.unlink()
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
     def listing(self) -> Iterator[StoredBlob]:
         """Every blob, in no order. Raises StorageError."""
@@ -173,10 +173,10 @@ def _move(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     source.replace(target)
     for folder in (target.parent, target.parent.parent, target.parent.parent.parent):
-        _sync_folder(folder)
+        sync_folder(folder)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a folder's names durable; Windows has no way to, and needs none."""
     if os.name == "nt":
         return

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import delete, select, true
 from sqlalchemy.orm import Session
 
 from registry.blobs import blobs_of_work
@@ -19,8 +19,19 @@ from registry.records import Dataset, StoredBlob
 from storage.care.problems import REPAIR, Problem
 from storage.care.record_checks import forget_statistics
 from storage.care.telling import OnBytes
-from storage.records.jobs import OPEN, WORK
-from storage.tables import DatasetRow, JobRow, ModuleRow, StatisticsRow, VersionRow
+from storage.records.blobs import IS_OPEN, NEEDS_BYTES, REFERRING
+from storage.records.jobs import WORK
+from storage.tables import (
+    DatasetRow,
+    JobRow,
+    ModuleRow,
+    PipelineModuleRow,
+    StatisticsRow,
+    Table,
+    UploadPieceRow,
+    UploadRow,
+    VersionRow,
+)
 from storage.translation import disk_translated
 
 CHUNK_BYTES = 1024 * 1024
@@ -150,18 +161,33 @@ def is_there(blobs: BlobStore, digest: Digest) -> bool:
 
 def users_of(session: Session, digest: Digest) -> list[str]:
     """Everything that refers to bytes, in words."""
-    modules = select(ModuleRow.namespace, ModuleRow.name, VersionRow.version)
-    modules = modules.join(VersionRow, VersionRow.module_id == ModuleRow.id).where(VersionRow.digest == digest)
-    users = [f"module {namespace}/{name}@{version}" for namespace, name, version in session.execute(modules)]
+    users = []
+    for column, condition in REFERRING:
+        table: type[Table] = column.parent.class_
+        named = select(table).where(column == digest, true() if condition is None else condition)
+        users += [WORDS[table](row, session) for row in session.scalars(named)]
     record = session.scalar(select(DatasetRow.record).where(DatasetRow.digest == digest))
     if record is not None and _is_held(record):
         users.append(f"dataset {digest}")
-    kept = session.scalars(select(StatisticsRow.key).where(StatisticsRow.blob == digest))
-    users += [f"statistics {key}" for key in kept]
-    for job in session.scalars(select(JobRow).where(JobRow.status.in_(OPEN))):
-        users += [f"checkpoint of job {job.id}"] if job.checkpoint == digest else []
+    for job in session.scalars(select(JobRow).where(IS_OPEN, NEEDS_BYTES)):
         users += [f"job {job.id}"] if digest in job.work and digest in _blobs_of(job.work) else []
     return users
+
+
+def _version(row: VersionRow, session: Session) -> str:
+    module = session.get_one(ModuleRow, row.module_id)
+    return f"module {module.namespace}/{module.name}@{row.version}"
+
+
+WORDS: dict[type[Table], Callable[..., str]] = {
+    VersionRow: _version,
+    PipelineModuleRow: lambda row, _: f"pipeline {row.pipeline_id}",
+    StatisticsRow: lambda row, _: f"statistics {row.key}",
+    JobRow: lambda row, _: f"checkpoint of job {row.id}",
+    UploadRow: lambda row, _: f"upload {row.id}",
+    UploadPieceRow: lambda row, _: f"upload {row.upload_id}",
+}
+"""How a row is called whose column names bytes, for each table that has such a column."""
 
 
 def _is_held(record: str) -> bool:
@@ -186,14 +212,17 @@ def _listed(users: Sequence[str]) -> str:
 
 def _only_copy(user: str) -> bool:
     """Whether somebody must bring the bytes again."""
-    return user.startswith(("module", "dataset", "job"))
+    return user.startswith(("module", "pipeline", "dataset", "job"))
 
 
 def forget_what_is_made_anew(session: Session, digest: Digest) -> None:
-    """Forget statistics in these bytes, and checkpoints: a job begins anew, statistics are made when next asked for."""
+    """Forget statistics in these bytes, checkpoints and uploads: a job begins anew, as whoever uploads does, and
+    statistics are made when next asked for.
+    """
     for key in list(session.scalars(select(StatisticsRow.key).where(StatisticsRow.blob == digest))):
         forget_statistics(key, session)
-    held = select(JobRow).where(JobRow.checkpoint == digest, JobRow.status.in_(OPEN))
-    for job in list(session.scalars(held)):
+    for job in list(session.scalars(select(JobRow).where(JobRow.checkpoint == digest, IS_OPEN))):
         job.checkpoint = None
     session.flush()
+    pieces_of = select(UploadPieceRow.upload_id).where(UploadPieceRow.digest == digest)
+    session.execute(delete(UploadRow).where((UploadRow.digest == digest) | UploadRow.id.in_(pieces_of)))

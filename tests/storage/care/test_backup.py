@@ -212,8 +212,32 @@ def test_bytes_that_are_deleted_meanwhile_have_the_records_read_again(tmp_path, 
     monkeypatch.setattr(backup.Backup, "_bytes", delete_then_copy)
     done = back_up(empty, tmp_path / "saved")
     zoo.close()
-    assert rounds == [8, 7]
+    assert rounds == [1, 8, 1, 7], "what jobs and uploads need comes first"
     assert (done.blobs, done.damaged) == (7, ())
+
+
+@pytest.mark.parametrize("where", ["write_table", "Backup._bytes"])
+def test_a_job_that_goes_on_does_not_keep_a_backup_from_its_end(tmp_path, empty, monkeypatch, where):
+    fill(empty)
+    zoo = open_zoo(empty)
+    job = zoo.jobs.list(kind="train", status=None, limit=1, cursor=None).items[0]
+    place, name = (backup, where) if where == "write_table" else (Backup, "_bytes")
+    meanwhile, tables = getattr(place, name), []
+
+    def go_on(*arguments):
+        tables.append(arguments[1])
+        checkpoint = zoo.blobs.put(f"checkpoint {len(tables)}".encode())
+        zoo.jobs.heartbeat(job.id, attempt=1, progress=job.progress, checkpoint=checkpoint)
+        return meanwhile(*arguments)
+
+    monkeypatch.setattr(place, name, go_on)
+    done = back_up(empty, tmp_path / "saved")
+    zoo.close()
+    assert (done.damaged, done.blobs) == ((), 7 if where == "write_table" else 6)
+    assert len(tables) <= len(Table.metadata.sorted_tables), "every table is written once"
+    other = Settings(home=tmp_path / "other", examples=60)
+    restore(other, tmp_path / "saved")
+    assert problems(other) == ()
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(filled, tmp_path):

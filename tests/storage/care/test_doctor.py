@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from registry.errors import NotFoundError
 from registry.names import ModuleRef
+from storage.care.blob_checks import WORDS
 from storage.care.doctor import Doctor, require_database
 from storage.folder_blobs import blob_path
+from storage.records.blobs import REFERRING
 from storage.wiring import open_blobs, open_zoo
 from tests.numpy_worker import quadrant_module, quadrant_zip
 from tests.storage.care.full_zoo import DIGITS, engine_of, fill, ranking_of, settings_on
@@ -228,6 +231,35 @@ def test_bytes_that_cannot_be_read_are_told_beside_the_rest(settings):
     }
     assert "could not be repaired" in report.problems[-1].detail
     assert "then run `zoo doctor --repair` again" in report.problems[-1].remedy
+
+
+def test_a_lost_piece_takes_its_upload_along(settings):
+    zoo = open_zoo(settings)
+    upload = zoo.uploads.create(length=9, metadata="", owner="ada")
+    receiver = zoo.uploads.receive(upload.id, owner="ada", offset=0)
+    receiver.write(b"half")
+    receiver.finish()
+    for blob in zoo.blobs.listing():
+        if blob.size_bytes == len(b"half"):
+            zoo.blobs.delete(blob.digest)
+    found = examine(settings, repair=True).problems
+    assert [(problem.kind, problem.repaired) for problem in found] == [("missing_blob", True)]
+    assert f"upload {upload.id} refers to it" in found[0].detail
+    with pytest.raises(NotFoundError):
+        zoo.uploads.get(upload.id, owner="ada")
+    zoo.close()
+
+
+def test_a_lost_module_of_a_pipeline_is_told_with_the_pipeline(settings):
+    digest = digest_of_version(settings, 1)
+    blob_path(settings.home / "blobs", digest).unlink()
+    (found,) = examine(settings, repair=True).problems
+    assert "module ada/digits@1, pipeline pipeline-" in found.detail
+    assert not found.repaired
+
+
+def test_everything_that_names_bytes_has_words():
+    assert {column.parent.class_ for column, _ in REFERRING} == WORDS.keys()
 
 
 def test_a_database_of_another_revision_is_not_judged(settings):
