@@ -280,7 +280,7 @@ def _query(work: UnitOfWork, query_id: str, owner: str | None) -> Query:
     query = work.queries.get(query_id)
     if query is not None:
         datasets = work.queries.data(query_id)
-        mine = all(work.datasets.get(dataset, owner=owner) is not None for dataset in datasets)
+        mine = bool(datasets) and all(work.datasets.get(dataset, owner=owner) is not None for dataset in datasets)
         if mine and all(work.namespaces.in_sight(namespace) for namespace in query.namespaces):
             return query
     raise NotFoundError(f"there is no query {query_id[:200]!r}; ask with POST /transferability")

@@ -279,12 +279,8 @@ class SqlModuleRecords:
             self._transaction.change(words.values(superseded=superseded))
 
     def _add_words(self, version_id: int, module: PublishedModule) -> None:
-        """Record what a version is found by, each word once."""
-        classes = () if module.task is None else module.task.classes
-        words = dict.fromkeys(
-            chain(((TAG, tag) for tag in module.tags), ((CLASS, trained.label) for trained in classes))
-        )
-        for some in chunks(words):
+        """Record what a version is found by."""
+        for some in chunks(words_of(module)):
             rows = [{"version_id": version_id, "kind": kind, "word": word} for kind, word in some]
             self._transaction.change(self._transaction.insert(WordRow).values(rows))
 
@@ -322,6 +318,13 @@ def _move(row: Row[int, int, str | None, datetime]) -> AliasMove:
         digest=None if digest is None else Digest(digest),
         moved_at=moved_at,
     )
+
+
+def words_of(module: PublishedModule) -> tuple[tuple[str, str], ...]:
+    """What a version is found by: kinds and words, each once."""
+    classes = () if module.task is None else module.task.classes
+    words = chain(((TAG, tag) for tag in module.tags), ((CLASS, trained.label) for trained in classes))
+    return tuple(dict.fromkeys(words))
 
 
 def _search_text(module: PublishedModule) -> str:

@@ -15,7 +15,7 @@ from storage.care.doctor import Doctor, require_database
 from storage.folder_blobs import blob_path
 from storage.records.blobs import REFERRING
 from storage.wiring import open_blobs, open_zoo
-from tests.numpy_worker import quadrant_module, quadrant_zip
+from tests.numpy_worker import OWNER, quadrant_module, quadrant_zip
 from tests.storage.care.full_zoo import DIGITS, engine_of, fill, ranking_of, settings_on
 
 
@@ -66,6 +66,16 @@ def test_nothing_is_wrong_with_a_zoo_that_is_whole(kind, tmp_path, request):
 
 REPAIRED = {
     "a version that searches do not show": ("UPDATE modules SET newest = 1 WHERE name = 'digits'", "wrong_newest"),
+    "a module that is missing from searches": ("UPDATE versions SET superseded = true", "wrong_newest"),
+    "a version that others have superseded": ("UPDATE versions SET superseded = false", "wrong_newest"),
+    "words that are missing": ("DELETE FROM version_words", "record_differs"),
+    "words of a version that is not found": ("UPDATE version_words SET superseded = NOT superseded", "record_differs"),
+    "a question that is nobody's": ("DELETE FROM query_data", "record_differs"),
+    "a question whose plan cannot be read": (
+        "UPDATE queries SET record = json_set(record, '$.plan', 'nonsense')",
+        "unreadable_record",
+    ),
+    "a pipeline that nobody may know of": ("DELETE FROM pipeline_namespaces", "record_differs"),
     "a number that would be given again": (
         "UPDATE modules SET last_version = 1 WHERE name = 'digits'",
         "wrong_counter",
@@ -231,6 +241,21 @@ def test_bytes_that_cannot_be_read_are_told_beside_the_rest(settings):
     }
     assert "could not be repaired" in report.problems[-1].detail
     assert "then run `zoo doctor --repair` again" in report.problems[-1].remedy
+
+
+def test_a_question_that_lost_its_data_is_nobodys_until_it_is_repaired(settings):
+    with engine_of(settings) as engine, engine.connect() as connection:
+        query = connection.execute(text("SELECT id FROM queries")).scalar()
+    change(settings, "DELETE FROM query_data")
+    zoo = open_zoo(settings)
+    for asker in ("eve", OWNER):
+        with pytest.raises(NotFoundError):
+            zoo.queries.state(query, owner=asker)
+    examine(settings, repair=True)
+    assert zoo.queries.state(query, owner=OWNER).answer is not None
+    with pytest.raises(NotFoundError):
+        zoo.queries.state(query, owner="eve")
+    zoo.close()
 
 
 def test_a_lost_piece_takes_its_upload_along(settings):
