@@ -90,12 +90,12 @@ class JobService:
                 f"so use at most {LONGEST_BASE_NAME}"
             )
         with self._begin() as work:
+            work.hold()
             submit = partial(self._submit_training, work, TrainWork(name=str(name), recipe=recipe), owner=owner)
             return once(work, key, submit, model=Job, at=self._clock(), about=recipe.task.dataset).model
 
     def _submit_training(self, work: UnitOfWork, training: TrainWork, *, owner: str) -> Made[Job]:
-        """Check a training run and queue it."""
-        work.hold()
+        """Check a training run and queue it, within a transaction that holds."""
         recipe, now = training.recipe, self._clock()
         dataset = work.datasets.get(recipe.task.dataset, owner=owner)
         if dataset is None:

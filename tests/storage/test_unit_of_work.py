@@ -11,12 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import event, text
 
+from registry.audit import note
 from registry.errors import BusyError, ConflictError, StorageFullError
 from registry.names import ModuleName, Selector
+from registry.upload_records import UploadLease
+from registry.webhook_records import Delivery, SecretWebhook
 from storage.engine import open_engine
 from storage.unit_of_work import units_of_work
-from tests.builders import deed, digest_of, published_module
+from tests.builders import NOW, deed, digest_of, later, published_module
 from tests.storage.contracts.units import UnitOfWorkContract
+from tests.storage.contracts.uploads import PIECES, upload
 from tests.storage.kinds import ONLY_POSTGRES, ONLY_SQLITE
 
 NAME = ModuleName("ada", "digits")
@@ -211,3 +215,62 @@ def publish_half(database, writing):
         work.changes.add(deed())
         writing.set()
         time.sleep(600)
+
+
+@pytest.mark.parametrize("kept", ["upload", "webhook"])
+def test_who_removes_something_and_who_goes_on_with_it_do_not_wait_for_each_other(begin, kept):
+    """What belongs to it is locked after it, by both."""
+    with begin() as work:
+        add, renew, go_on, remove = STEPS[kept]
+        add(work)
+
+    def take_away():
+        with begin() as work:
+            remove(work)
+
+    with ThreadPoolExecutor(1) as pool:
+        with begin() as work:
+            assert renew(work)
+            removed = pool.submit(take_away)
+            time.sleep(0.5)
+            go_on(work)
+        removed.result()
+
+
+LEASE = UploadLease("first", later(30))
+WEBHOOK = SecretWebhook(
+    id="w", owner="ada", url="https://ada.org/", secret="s", serial=0, created_at=NOW, next_at=NOW, events=()
+)
+DELIVERY = Delivery(serial=1, attempt=1, at=NOW, status=200, milliseconds=1.0)
+
+
+def add_upload(work):
+    """An upload with a piece, held by a lease."""
+    work.uploads.add(upload(), owner="ada")
+    work.uploads.take("one", LEASE, offset=0, length=None, at=NOW)
+    work.uploads.advance("one", PIECES[:1], lease=LEASE, expires_at=later(200))
+
+
+def add_webhook(work):
+    """A webhook with a delivery, held by a courier."""
+    note(work, "publish", "ada/m@1", at=NOW)
+    work.webhooks.add(WEBHOOK)
+    work.webhooks.add_delivery("w", DELIVERY, forget_before=NOW)
+    work.finish()
+    work.webhooks.claim(holder="h", at=later(1), until=later(30))
+
+
+STEPS = {
+    "upload": (
+        add_upload,
+        lambda work: work.uploads.renew("one", LEASE),
+        lambda work: work.uploads.complete("one", digest_of(0), lease=LEASE),
+        lambda work: work.uploads.remove("one"),
+    ),
+    "webhook": (
+        add_webhook,
+        lambda work: work.webhooks.save(WEBHOOK, holder="h", until=later(60)),
+        lambda work: work.webhooks.add_delivery("w", DELIVERY, forget_before=later(1)),
+        lambda work: work.webhooks.remove("w"),
+    ),
+}
