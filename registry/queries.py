@@ -119,7 +119,7 @@ class QueryService:
         cells = tuple(cell for cell in plan.cells if goes_on(plan, cell) and cell.chain in chains)
         few = plan.model_copy(update={"cells": cells})
         with self._begin() as work:
-            findings = gather(work, few)
+            findings = gather(work, few, elsewhere=False)
         self._answers.remember(few, findings)
 
     def _moved(self, query: Query) -> tuple[Query, tuple[Job, ...]]:

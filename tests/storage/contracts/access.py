@@ -190,7 +190,6 @@ def _reads(work, name, digest):
         work.modules.find(name, Selector(digest=digest)),
         work.modules.find(name, Selector(alias="latest")),
         work.modules.by_digest(digest),
-        work.modules.versions(name),
         work.modules.search(search, limit=9, cursor=None).items,
         work.modules.facets(search)["role"],
         work.modules.facets(search)["tag"],
