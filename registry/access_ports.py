@@ -49,9 +49,6 @@ class NamespaceRecords(Protocol):
     def put(self, namespace: Namespace, *, at: datetime) -> None:
         """Make a namespace what it is to be, with these members and no others."""
 
-    def is_private(self, namespace: str) -> bool:
-        """Whether not everybody may know of a namespace."""
-
     def in_sight(self, namespace: str) -> bool:
         """Whether a namespace is public, or private and within the sight of this unit of work."""
 

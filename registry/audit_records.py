@@ -24,8 +24,9 @@ PrivateKind = Literal[
     "remove_webhook",
     "create_token",
     "revoke_token",
+    "lost",
 ]
-"""What is between whoever did it and who keeps the zoo."""
+"""What is between whoever did it and who keeps the zoo; `lost` was one of these, before the tables were taken back."""
 
 Kind = PublicKind | PrivateKind
 

@@ -1,12 +1,11 @@
 """The collector: bytes that nothing refers to are marked, and go once they have been so for long enough."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from itertools import islice
-from typing import TypeVar
 
 import structlog
 
+from registry.batches import batches
 from registry.frozen import Frozen
 from registry.names import Digest
 from registry.ports import Begin, BlobStore, Clock
@@ -22,7 +21,6 @@ LOOK_AT_ONCE = 5000
 SWEEP_AT_ONCE = 16
 """So many blobs are deleted while others who refer to bytes wait."""
 
-Item = TypeVar("Item")
 OnLook = Callable[[int], None]
 """Is told how many blobs have been looked at so far."""
 
@@ -97,7 +95,7 @@ class Collector:
         """Look over all blobs; no lock is held."""
         looked_at = size_bytes = 0
         unreferred: list[StoredBlob] = []
-        for some in _batches(self._blobs.listing(), LOOK_AT_ONCE):
+        for some in batches(self._blobs.listing(), LOOK_AT_ONCE):
             referred = self._referred([blob.digest for blob in some])
             unreferred += [blob for blob in some if blob.digest not in referred]
             looked_at += len(some)
@@ -119,7 +117,7 @@ class Collector:
         at = self._clock()
         with self._begin() as work:
             new = set(digests) - work.blobs.marked(digests)
-        for some in _batches(sorted(new), LOOK_AT_ONCE):
+        for some in batches(sorted(new), LOOK_AT_ONCE):
             with self._begin() as work:
                 work.blobs.mark(some, at=at)
         return len(new)
@@ -149,6 +147,7 @@ class Collector:
             marked = work.blobs.marked(ripe)
             doomed = marked - work.blobs.referred(marked)
             for digest in sorted(doomed):
+                work.blob_owners.remove(digest, owner=None)
                 self._blobs.delete(digest)
             work.blobs.unmark(marked)
         return len(doomed)
@@ -161,10 +160,3 @@ class Collector:
 def _ignore(looked_at: int) -> None:
     """Tell nobody."""
     del looked_at
-
-
-def _batches(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
-    """The items in pieces."""
-    rest = iter(items)
-    while piece := tuple(islice(rest, size)):
-        yield piece

@@ -47,13 +47,14 @@ class Findings:
         return None if failed is None else failed.failure or "no reason was given"
 
 
-def gather(work: UnitOfWork, plan: Plan, *, lost: Lost | None = None) -> Findings:
+def gather(work: UnitOfWork, plan: Plan, *, lost: Lost | None = None, elsewhere: bool = True) -> Findings:
     """Read everything a plan's answer needs. Only modules that workers have verified have statistics in it.
 
     Args:
         work: the transaction to read in.
         plan: the question.
         lost: what will not come; None while something may come still.
+        elsewhere: whether what the modules reached on other data is wanted, which only answers tell.
 
     Raises:
         NotScorableError: a module or dataset went meanwhile.
@@ -73,7 +74,7 @@ def gather(work: UnitOfWork, plan: Plan, *, lost: Lost | None = None) -> Finding
         modules=modules,
         datasets=datasets,
         kept={key: statistics for key, statistics in known.items() if statistics is not None},
-        elsewhere=work.statistics.of_modules(sorted({cell.module for cell in plan.cells})),
+        elsewhere=work.statistics.of_modules(sorted({cell.module for cell in plan.cells})) if elsewhere else {},
         passing=any(seen.passes(entry.cell, part.key) for entry in entries for part in entry.parts),
     )
 

@@ -93,12 +93,12 @@ class JobService:
                 f"so use at most {LONGEST_BASE_NAME}"
             )
         with self._begin() as work:
+            work.hold()
             submit = partial(self._submit_training, work, TrainWork(name=str(name), recipe=recipe), owner=owner)
             return once(work, key, submit, model=Job, at=self._clock(), about=recipe.task.dataset).model
 
     def _submit_training(self, work: UnitOfWork, training: TrainWork, *, owner: str) -> Made[Job]:
-        """Check a training run and queue it."""
-        work.hold()
+        """Check a training run and queue it, within a transaction that holds."""
         recipe, now = training.recipe, self._clock()
         dataset = work.datasets.get(recipe.task.dataset, owner=owner)
         if dataset is None:
@@ -232,11 +232,26 @@ class JobService:
         """
         job = self.get(job_id)
         if job.status is not JobStatus.RUNNING or job.attempt != attempt:
+            if job.status is not JobStatus.RUNNING:
+                self._discard(result)
             raise lost_lease(job, attempt)
         ended = self._finished(job, result)
         self._discard_checkpoint(ended)
         self._tell_queries(ended)
         return ended
+
+    def _discard(self, result: JobResult) -> None:
+        """Delete statistics that nobody is about to record: their dataset may be gone, and they are told of its images.
+
+        An attempt that runs may just have brought the same, byte by byte.
+        """
+        match result:
+            case ScoreResult():
+                self._makers.statistics.discard(result)
+            case JointResult():
+                self._makers.joint.discard(result)
+            case _:
+                pass
 
     def _tell_queries(self, job: Job) -> None:
         """Let questions that waited for this job last go on; where that fails, the next who asks tries again."""

@@ -200,7 +200,7 @@ class ModuleService:
         """
         with self._begin() as work:
             module = find_module(work, ModuleRef(name, Selector(version=version)))
-            last = _last_move(work, name, alias)
+            last = work.modules.last_alias_move(name, alias)
             revision = _next_revision(last, condition, alias)
             moved = Alias(alias=alias, version=version, digest=module.digest, revision=revision)
             at = _not_before(last, self._clock())
@@ -220,7 +220,7 @@ class ModuleService:
             present = work.modules.alias(name, alias)
             if present is None:
                 raise NotFoundError(f"{name} has no alias {alias!r}")
-            last = _last_move(work, name, alias)
+            last = work.modules.last_alias_move(name, alias)
             _next_revision(last, condition, alias)
             at = _not_before(last, self._clock())
             if not work.modules.remove_alias(name, present, at=at):
@@ -323,11 +323,6 @@ def _require_fit(gives: TensorType, takes: TensorType, ref: str) -> None:
     if gives != takes:
         detail = f"{ref} below gives {gives.shape}, but the module takes {takes.shape}"
         raise InvalidManifestError(detail, faults=[Fault("/module/takes", detail, "shape_mismatch")])
-
-
-def _last_move(work: UnitOfWork, name: ModuleName, alias: str) -> AliasMove | None:
-    """The newest move of an alias; None where there never was one."""
-    return next(reversed(work.modules.alias_history(name, alias)), None)
 
 
 def _not_before(last: AliasMove | None, now: datetime) -> datetime:

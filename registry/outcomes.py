@@ -51,12 +51,12 @@ class OutcomeService:
         state = self._queries.state(query_id, owner=owner)
         told = _matched(state, posted, at=self._clock())
         with self._begin() as work:
+            work.hold()
             put = partial(self._put, work, query_id, told, owner=owner)
             return once(work, key, put, model=KeptOutcomes, at=self._clock(), about=told[0].data).model
 
     def _put(self, work: UnitOfWork, query_id: str, told: Sequence[Outcome], *, owner: str) -> Made[KeptOutcomes]:
-        """Keep what is told of a query, where it was not told before."""
-        work.hold()
+        """Keep what is told of a query, where it was not told before, within a transaction that holds."""
         if work.queries.get(query_id) is None:
             raise NotFoundError(f"the query {query_id} was deleted meanwhile, with its dataset")
         before = {_key(one): one for one in work.outcomes.of_query(query_id)}

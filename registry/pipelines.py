@@ -75,6 +75,7 @@ class PipelineService:
             return Made(composed.pipeline, created=composed.created)
 
         with self._begin() as work:
+            work.hold()
             made = once(work, key, record, model=Pipeline, at=self._clock())
         return Composed(made.model, created=made.created)
 

@@ -65,6 +65,9 @@ class BlobStore(Protocol):
     def info(self, digest: Digest) -> BlobInfo:
         """Size of a blob. Raises NotFoundError."""
 
+    def stamp(self, digest: Digest) -> str:
+        """What is another once other bytes, or whole ones, were put in the place of these. Raises NotFoundError."""
+
     def link(self, digest: Digest) -> BlobLink | None:
         """Where readers may fetch the bytes themselves; None where all bytes go through the service."""
 
@@ -89,9 +92,6 @@ class ModuleRecords(Protocol):
 
     def by_digest(self, digest: Digest) -> tuple[PublishedModule, ...]:
         """Every version with these bytes, oldest first."""
-
-    def versions(self, name: ModuleName) -> tuple[PublishedModule, ...]:
-        """All versions, newest first."""
 
     def summaries(self, name: ModuleName, *, limit: int, cursor: str | None) -> Page[VersionSummary]:
         """A line on each version, newest first, a page at a time. Raises InvalidInputError for a bad cursor."""
@@ -147,6 +147,9 @@ class ModuleRecords(Protocol):
 
     def alias_history(self, name: ModuleName, alias: str) -> tuple[AliasMove, ...]:
         """All moves of an alias, oldest first; they stay when the alias is removed."""
+
+    def last_alias_move(self, name: ModuleName, alias: str) -> AliasMove | None:
+        """The newest move of an alias; None where there never was one."""
 
 
 class VerificationRecords(Protocol):

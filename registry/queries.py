@@ -160,7 +160,7 @@ class QueryService:
         cells = tuple(cell for cell in plan.cells if goes_on(plan, cell) and cell.chain in chains)
         few = plan.model_copy(update={"cells": cells})
         with self._begin() as work:
-            findings = gather(work, few)
+            findings = gather(work, few, elsewhere=False)
         self._answers.remember(few, findings)
 
     def _moved(self, query: Query, *, seconds: float = ANSWER_SECONDS) -> tuple[Query, tuple[Job, ...]]:
@@ -341,7 +341,7 @@ def _query(work: UnitOfWork, query_id: str, owner: str | None) -> Query:
     query = work.queries.get(query_id)
     if query is not None:
         datasets = work.queries.data(query_id)
-        mine = all(work.datasets.get(dataset, owner=owner) is not None for dataset in datasets)
+        mine = bool(datasets) and all(work.datasets.get(dataset, owner=owner) is not None for dataset in datasets)
         if mine and all(work.namespaces.in_sight(namespace) for namespace in query.namespaces):
             return query
     raise NotFoundError(f"there is no query {query_id[:200]!r}; ask with POST /transferability")

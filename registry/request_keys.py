@@ -43,7 +43,8 @@ def once(
     Two requests with one key do not meet: the second waits until the first has committed, and gets its answer.
 
     Args:
-        work: the transaction; nothing of it is done yet.
+        work: the transaction; nothing of it is done yet, but that where `make` holds it holds already: whoever holds
+            may want keys of others, and whoever has a key would wait for them.
         key: the request's; None does it every time.
         make: does what is asked. A refusal is not kept: it has changed nothing, so the key is free again.
         model: of which kind the answer is.

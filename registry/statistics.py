@@ -130,8 +130,7 @@ def record_kept(work: UnitOfWork, keeper: BlobKeeper, kept: Sequence[KeptStatist
             keeper.require(work, statistics.blob)
     if work.datasets.get(dataset, owner=None) is None:
         raise ConflictError(f"the dataset {dataset} was deleted meanwhile")
-    for statistics in kept:
-        work.statistics.add(statistics)
+    work.statistics.add(*kept)
 
 
 def largest_bytes(share: ScoreWork, *, features: int) -> int:

@@ -109,14 +109,11 @@ class JobRecords(Protocol):
 class StatisticsRecords(Protocol):
     """Which statistics are kept, by module, data, preprocessing, examples and seed (all in `key`)."""
 
-    def add(self, kept: KeptStatistics) -> None:
-        """Record where statistics are; no error when they are there already."""
+    def add(self, *kept: KeptStatistics) -> None:
+        """Record where statistics are; no error when they are there already. Those of one module go together."""
 
     def get(self, keys: Sequence[Digest]) -> dict[Digest, KeptStatistics]:
         """Those of the keys that are kept."""
-
-    def of_module(self, module: Digest) -> tuple[KeptStatistics, ...]:
-        """Everything kept for a module."""
 
     def of_modules(self, modules: Iterable[Digest]) -> dict[Digest, tuple[KeptStatistics, ...]]:
         """Everything kept for each of the modules; modules without any are left out."""

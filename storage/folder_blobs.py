@@ -90,6 +90,12 @@ class FolderBlobs:
             size_bytes = blob_path(self._folder, digest).stat().st_size
         return BlobInfo(digest=digest, size_bytes=size_bytes)
 
+    def stamp(self, digest: Digest) -> str:
+        """Which file it is, and when it was written. Raises NotFoundError, StorageError."""
+        with _found(digest):
+            found = blob_path(self._folder, digest).stat()
+        return f"{found.st_ino} {found.st_mtime_ns} {found.st_size}"
+
     def link(self, digest: Digest) -> BlobLink | None:  # noqa: ARG002
         """None: whoever reads from a folder reads through the service."""
         return None
@@ -99,7 +105,7 @@ class FolderBlobs:
         path = blob_path(self._folder, digest)
         with disk_translated(), suppress(FileNotFoundError):
             path.unlink()
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
     def listing(self) -> Iterator[StoredBlob]:
         """Every blob, in no order. Raises StorageError."""
@@ -167,10 +173,10 @@ def _move(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     source.replace(target)
     for folder in (target.parent, target.parent.parent, target.parent.parent.parent):
-        _sync_folder(folder)
+        sync_folder(folder)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a folder's names durable; Windows has no way to, and needs none."""
     if os.name == "nt":
         return

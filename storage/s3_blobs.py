@@ -112,6 +112,12 @@ class S3Blobs:
             size_bytes = obstore.head(self._stores.own, blob_key(digest))["size"]
         return BlobInfo(digest=digest, size_bytes=size_bytes)
 
+    def stamp(self, digest: Digest) -> str:
+        """What the store says of its object, and when it was put. Raises NotFoundError, StorageError, BusyError."""
+        with object_found(digest):
+            found = obstore.head(self._stores.own, blob_key(digest))
+        return f"{found['e_tag']} {found['version']} {found['last_modified'].isoformat()} {found['size']}"
+
     def link(self, digest: Digest) -> BlobLink | None:
         """A signed address of the bytes, where readers are sent to the store; None where they are not."""
         if self._stores.readers is None:

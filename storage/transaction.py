@@ -1,7 +1,6 @@
 """One transaction: reads that never wait, and writes that take the lock they need."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import TypeVar, TypeVarTuple
 
 from sqlalchemy import Delete, Insert, Row, Update
@@ -9,6 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
+from registry.batches import batches
 from storage.engine import hold_advisory_lock, hold_write_lock
 from storage.tables import Table
 from storage.translation import translated
@@ -106,6 +106,4 @@ class Transaction:
 
 def chunks(values: Iterable[Value]) -> Iterator[tuple[Value, ...]]:
     """The values in pieces that fit into one statement."""
-    rest = iter(values)
-    while piece := tuple(islice(rest, CHUNK)):
-        yield piece
+    return batches(values, CHUNK)

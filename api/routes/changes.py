@@ -52,10 +52,9 @@ async def list_changes(
     """What has changed after a serial, oldest first; with `Prefer: wait=N`, as soon as there is something."""
     changes = services.zoo.changes
     seconds = preferred_wait(request, default=0.0, limit=services.zoo.settings.wait_limit_seconds)
-    look = partial(changes.news, since, limit=limit, namespace=namespace)
-    found = await services.rooms.news.wait_for(look, seconds=seconds, request=request)
-    headers = preference_applied(request, seconds)
-    return answer(found or ChangeFeed(items=(), serial=since, more=False), headers=headers)
+    awaited = changes.wait(since, limit=limit, namespace=namespace)
+    await services.rooms.news.wait_for(awaited.look, seconds=seconds, request=request)
+    return answer(awaited.feed, headers=preference_applied(request, seconds))
 
 
 @router.get(

@@ -3,7 +3,8 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -14,11 +15,11 @@ from registry.errors import BusyError, CorruptBlobError, NotFoundError, StorageE
 from registry.frozen import Frozen
 from registry.names import Digest
 from registry.ports import BlobStore, Clock
-from storage.care.blob_checks import CHUNK_BYTES, is_there
+from storage.care.blob_checks import is_there, pieces
 from storage.care.dump import TableFile, write_table
 from storage.care.snapshot import snapshot
 from storage.care.telling import OnBytes, nobody
-from storage.folder_blobs import FolderBlobs
+from storage.folder_blobs import FolderBlobs, sync_folder
 from storage.migrations import newest_revision, revision_of
 from storage.records.blobs import SqlBlobRecords
 from storage.tables import Table
@@ -27,7 +28,8 @@ from storage.translation import disk_translated
 
 MANIFEST, BLOBS, LIST = "backup.json", "blobs", "blobs.txt"
 ATTEMPTS = 5
-"""Bytes may be deleted between the look at the records and their turn; then the records are looked at again."""
+"""Bytes may be deleted between the look at the records and their turn; then the records are looked at again. Bytes that
+only jobs and uploads named are left out instead: such go all the time, and nobody misses them."""
 
 
 class Manifest(Frozen):
@@ -54,6 +56,17 @@ class BackedUp(Frozen):
     damaged: tuple[Digest, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The records of one moment, as written, the bytes that they refer to, and those among them that were to stay."""
+
+    made_at: datetime
+    folder: Path
+    tables: tuple[TableFile, ...]
+    wanted: set[Digest]
+    lasting: set[Digest]
+
+
 class Backup:
     """A backup in a folder: rows as text, bytes under their digests, and a manifest; run again, it copies the new."""
 
@@ -72,25 +85,30 @@ class Backup:
     def run(self) -> BackedUp:
         """Back up; an earlier backup stays whole until the end. Raises StorageFullError, StorageError, BusyError."""
         for _ in range(ATTEMPTS):
-            made_at = self._clock()
-            folder = self._target / made_at.strftime("records-%Y%m%dT%H%M%S%f")
-            tables, wanted = self._records(folder)
-            missing, damaged = self._bytes(wanted)
-            if not missing or missing <= self._still_referred(missing):
-                return self._finished(made_at, folder, tables, wanted, missing | damaged)
-            shutil.rmtree(folder)
+            moment = self._records()
+            missing, damaged = self._bytes(moment.wanted)
+            gone = missing - self._still_referred(missing)
+            if gone.isdisjoint(moment.lasting):
+                return self._finished(moment, moment.wanted - gone, lost=(missing - gone) | damaged)
+            shutil.rmtree(moment.folder)
         raise BusyError(f"bytes were deleted while they were backed up, {ATTEMPTS} times; try again at a quieter time")
 
-    def _records(self, folder: Path) -> tuple[tuple[TableFile, ...], set[Digest]]:
-        """Write one moment of every table; gives the bytes that the rows refer to."""
+    def _records(self) -> "Moment":
+        """Write one moment of every table, and copy at once what its jobs and uploads will soon need no more."""
         _require_revision(self._engine)
+        made_at = self._clock()
+        folder = self._target / made_at.strftime("records-%Y%m%dT%H%M%S%f")
         with disk_translated(f"the folder {folder}"):
             folder.mkdir()
         with snapshot(self._engine) as session:
+            references = SqlBlobRecords(Transaction(session))
+            passing = references.passing_references()
+            self._bytes(passing)
+            lasting = references.lasting_references()
             tables = tuple(
                 write_table(session, table, folder / f"{table.name}.jsonl") for table in Table.metadata.sorted_tables
             )
-            return tables, SqlBlobRecords(Transaction(session)).every_reference()
+        return Moment(made_at, folder, tables, wanted=passing | lasting, lasting=lasting)
 
     def _bytes(self, wanted: set[Digest]) -> tuple[set[Digest], set[Digest]]:
         """Copy what is not in the backup yet, verified; gives what is not there, and what is damaged."""
@@ -107,39 +125,47 @@ class Backup:
         return missing, damaged
 
     def _copy(self, digest: Digest) -> None:
-        with self._blobs.open(digest) as file, self._copies.writer() as writer:
-            while chunk := file.read(CHUNK_BYTES):
+        """Copy bytes. Raises NotFoundError; CorruptBlobError, WrongDigestError where they are not whole; StorageError
+        and StorageFullError where the folder of the backup does not take them.
+        """
+        with self._copies.writer() as writer:
+            for chunk in self._read(digest):
                 writer.write(chunk)
                 self._on_bytes(len(chunk))
             self._copied_bytes += writer.commit(expected=digest).size_bytes
         self._copied += 1
+
+    def _read(self, digest: Digest) -> Iterator[bytes]:
+        """The zoo's bytes. Raises NotFoundError, and CorruptBlobError where they cannot be read, which is as bad."""
+        try:
+            yield from pieces(self._blobs, digest)
+        except StorageError as error:
+            raise CorruptBlobError(f"the bytes stored as {digest} cannot be read: {error.detail}") from error
 
     def _still_referred(self, digests: set[Digest]) -> set[Digest]:
         """Those that something refers to now: they were not deleted, they are lost."""
         with snapshot(self._engine) as session:
             return SqlBlobRecords(Transaction(session)).referred(digests)
 
-    def _finished(
-        self, made_at: datetime, folder: Path, tables: tuple[TableFile, ...], wanted: set[Digest], lost: set[Digest]
-    ) -> BackedUp:
+    def _finished(self, moment: "Moment", wanted: set[Digest], *, lost: set[Digest]) -> BackedUp:
         """Write the list of bytes and then the manifest, and remove the records of earlier backups."""
-        listed = _write_lines(folder / LIST, sorted(wanted - lost))
+        listed = _write_lines(moment.folder / LIST, sorted(wanted - lost))
         manifest = Manifest(
-            made_at=made_at,
+            made_at=moment.made_at,
             revision=newest_revision() or "",
-            folder=folder.name,
-            tables=tables,
+            folder=moment.folder.name,
+            tables=moment.tables,
             blobs=len(wanted - lost),
             blobs_digest=listed,
             damaged=tuple(sorted(lost)),
         )
         _replace(self._target / MANIFEST, manifest.model_dump_json(indent=2))
         for other in self._target.glob("records-*"):
-            if other != folder:
+            if other != moment.folder:
                 shutil.rmtree(other)
-        rows = sum(table.rows for table in tables)
+        rows = sum(table.rows for table in moment.tables)
         return BackedUp(
-            made_at=made_at,
+            made_at=moment.made_at,
             rows=rows,
             blobs=manifest.blobs,
             copied=self._copied,
@@ -182,13 +208,14 @@ def _replace(file: Path, content: str) -> None:
     """Put a file in the place of the one before, in one step, after all that was written before it."""
     half = file.with_suffix(".part")
     with disk_translated(f"the folder {file.parent}"):
-        for written in file.parent.glob("records-*/*"):
-            _sync(written)
+        for folder in file.parent.glob("records-*"):
+            for written in folder.iterdir():
+                _sync(written)
+            sync_folder(folder)
         half.write_text(content)
         _sync(half)
         half.replace(file)
-        if os.name != "nt":
-            _sync(file.parent)
+        sync_folder(file.parent)
 
 
 def _sync(path: Path) -> None:

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import delete, select, true
 from sqlalchemy.orm import Session
 
 from registry.blobs import blobs_of_work
@@ -19,8 +19,19 @@ from registry.records import Dataset, StoredBlob
 from storage.care.problems import REPAIR, Problem
 from storage.care.record_checks import forget_statistics
 from storage.care.telling import OnBytes
-from storage.records.jobs import OPEN, WORK
-from storage.tables import DatasetRow, JobRow, ModuleRow, StatisticsRow, VersionRow
+from storage.records.blobs import IS_OPEN, NEEDS_BYTES, REFERRING
+from storage.records.jobs import WORK
+from storage.tables import (
+    DatasetRow,
+    JobRow,
+    ModuleRow,
+    PipelineModuleRow,
+    StatisticsRow,
+    Table,
+    UploadPieceRow,
+    UploadRow,
+    VersionRow,
+)
 from storage.translation import disk_translated
 
 CHUNK_BYTES = 1024 * 1024
@@ -28,24 +39,29 @@ AT_ONCE = 2
 """Files that are read at a time: one is hashed while another is fetched."""
 
 BATCH = 1000
-HASHED_AGAIN_BYTES = 64 * CHUNK_BYTES
-"""Damaged bytes up to this size are looked at once more under the hold, as somebody may just have healed them."""
 
 DAMAGED = "damaged_blob"
 UPLOAD = "upload the same file again; the zoo knows it by its digest"
+READ = "see that the service may read them and that ZOO_HOME has room for them, then run `zoo doctor --repair` again"
 
 Holding = Callable[[Callable[[Session], None]], None]
 """Runs something within a transaction that holds."""
+
+
+def pieces(blobs: BlobStore, digest: Digest) -> Iterator[bytes]:
+    """Stored bytes, a piece at a time, not verified. Raises NotFoundError, StorageError, and nothing of its reader."""
+    with blobs.open(digest) as file, disk_translated():
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
 
 
 def hashed(blobs: BlobStore, digest: Digest, on_bytes: OnBytes) -> Digest | None:
     """The digest that stored bytes have now; None when they have gone. Raises StorageError."""
     found = hashlib.sha256()
     try:
-        with blobs.open(digest) as file, disk_translated():
-            while chunk := file.read(CHUNK_BYTES):
-                found.update(chunk)
-                on_bytes(len(chunk))
+        for chunk in pieces(blobs, digest):
+            found.update(chunk)
+            on_bytes(len(chunk))
     except NotFoundError:
         return None
     return Digest("sha256:" + found.hexdigest())
@@ -80,11 +96,13 @@ class BlobExaminer:
         self._holding(partial(self._look, digest, users))
         detail = f"{wrong}; {_listed(users)} refers to it"
         if repair:
-            if kind == DAMAGED:
-                self._set_aside(digest)
-                detail += f"; the damaged bytes are in {self._quarantine}"
-            users = []
-            self._holding(partial(self._without, digest, users))
+            try:
+                detail += self._set_aside(digest) if kind == DAMAGED else ""
+                users = []
+                self._holding(partial(self._without, digest, users))
+            except ZooError as error:
+                detail += f"; it could not be repaired: {error.detail}"
+                return Problem(kind=kind, where=f"blob {digest}", detail=detail, remedy=READ)
         remedy = UPLOAD if any(_only_copy(user) for user in users) else REPAIR
         repaired = repair and not users
         return Problem(kind=kind, where=f"blob {digest}", detail=detail, remedy=remedy, repaired=repaired)
@@ -98,31 +116,38 @@ class BlobExaminer:
             forget_what_is_made_anew(session, digest)
             left += users_of(session, digest)
 
-    def _set_aside(self, digest: Digest) -> None:
-        """Move damaged bytes to the quarantine, unless they have been healed meanwhile."""
-        copy, size_bytes = self._copy(digest)
+    def _set_aside(self, digest: Digest) -> str:
+        """Move damaged bytes to the quarantine, unless they have gone or were healed meanwhile; says so.
+
+        Bytes that were put there while these were copied stay, which their stamp tells without reading them.
+        """
+        try:
+            stamp = self._blobs.stamp(digest)
+            if self._copied(digest) == digest:
+                return "; they have been healed meanwhile"
+        except NotFoundError:
+            return "; they have gone meanwhile"
 
         def remove(session: Session) -> None:
             del session
-            if size_bytes > HASHED_AGAIN_BYTES or hashed(self._blobs, digest, lambda _: None) != digest:
+            if is_there(self._blobs, digest) and self._blobs.stamp(digest) == stamp:
                 self._blobs.delete(digest)
 
-        if copy is not None:
-            self._holding(remove)
+        self._holding(remove)
+        return f"; the damaged bytes are in {self._quarantine}"
 
-    def _copy(self, digest: Digest) -> tuple[Path | None, int]:
-        """Copy damaged bytes to the quarantine; None where they are damaged no more."""
-        target, found, size_bytes = self._quarantine / digest.removeprefix("sha256:"), hashlib.sha256(), 0
+    def _copied(self, digest: Digest) -> str:
+        """Copy damaged bytes to the quarantine; gives the digest that they have. Raises NotFoundError, StorageError."""
+        target, found = self._quarantine / digest.removeprefix("sha256:"), hashlib.sha256()
         with disk_translated(f"the folder {self._quarantine}"):
             self._quarantine.mkdir(parents=True, exist_ok=True)
-            with self._blobs.open(digest) as file, target.open("wb") as out:
-                while chunk := file.read(CHUNK_BYTES):
+            with target.open("wb") as out:
+                for chunk in pieces(self._blobs, digest):
                     found.update(chunk)
-                    size_bytes += out.write(chunk)
-        if "sha256:" + found.hexdigest() == digest:
-            target.unlink()
-            return None, size_bytes
-        return target, size_bytes
+                    out.write(chunk)
+            if (made := "sha256:" + found.hexdigest()) == digest:
+                target.unlink()
+        return made
 
 
 def is_there(blobs: BlobStore, digest: Digest) -> bool:
@@ -136,18 +161,33 @@ def is_there(blobs: BlobStore, digest: Digest) -> bool:
 
 def users_of(session: Session, digest: Digest) -> list[str]:
     """Everything that refers to bytes, in words."""
-    modules = select(ModuleRow.namespace, ModuleRow.name, VersionRow.version)
-    modules = modules.join(VersionRow, VersionRow.module_id == ModuleRow.id).where(VersionRow.digest == digest)
-    users = [f"module {namespace}/{name}@{version}" for namespace, name, version in session.execute(modules)]
+    users = []
+    for column, condition in REFERRING:
+        table: type[Table] = column.parent.class_
+        named = select(table).where(column == digest, true() if condition is None else condition)
+        users += [WORDS[table](row, session) for row in session.scalars(named)]
     record = session.scalar(select(DatasetRow.record).where(DatasetRow.digest == digest))
     if record is not None and _is_held(record):
         users.append(f"dataset {digest}")
-    kept = session.scalars(select(StatisticsRow.key).where(StatisticsRow.blob == digest))
-    users += [f"statistics {key}" for key in kept]
-    for job in session.scalars(select(JobRow).where(JobRow.status.in_(OPEN))):
-        users += [f"checkpoint of job {job.id}"] if job.checkpoint == digest else []
+    for job in session.scalars(select(JobRow).where(IS_OPEN, NEEDS_BYTES)):
         users += [f"job {job.id}"] if digest in job.work and digest in _blobs_of(job.work) else []
     return users
+
+
+def _version(row: VersionRow, session: Session) -> str:
+    module = session.get_one(ModuleRow, row.module_id)
+    return f"module {module.namespace}/{module.name}@{row.version}"
+
+
+WORDS: dict[type[Table], Callable[..., str]] = {
+    VersionRow: _version,
+    PipelineModuleRow: lambda row, _: f"pipeline {row.pipeline_id}",
+    StatisticsRow: lambda row, _: f"statistics {row.key}",
+    JobRow: lambda row, _: f"checkpoint of job {row.id}",
+    UploadRow: lambda row, _: f"upload {row.id}",
+    UploadPieceRow: lambda row, _: f"upload {row.upload_id}",
+}
+"""How a row is called whose column names bytes, for each table that has such a column."""
 
 
 def _is_held(record: str) -> bool:
@@ -172,14 +212,17 @@ def _listed(users: Sequence[str]) -> str:
 
 def _only_copy(user: str) -> bool:
     """Whether somebody must bring the bytes again."""
-    return user.startswith(("module", "dataset", "job"))
+    return user.startswith(("module", "pipeline", "dataset", "job"))
 
 
 def forget_what_is_made_anew(session: Session, digest: Digest) -> None:
-    """Forget statistics in these bytes, and checkpoints: a job begins anew, statistics are made when next asked for."""
+    """Forget statistics in these bytes, checkpoints and uploads: a job begins anew, as whoever uploads does, and
+    statistics are made when next asked for.
+    """
     for key in list(session.scalars(select(StatisticsRow.key).where(StatisticsRow.blob == digest))):
         forget_statistics(key, session)
-    held = select(JobRow).where(JobRow.checkpoint == digest, JobRow.status.in_(OPEN))
-    for job in list(session.scalars(held)):
+    for job in list(session.scalars(select(JobRow).where(JobRow.checkpoint == digest, IS_OPEN))):
         job.checkpoint = None
     session.flush()
+    pieces_of = select(UploadPieceRow.upload_id).where(UploadPieceRow.digest == digest)
+    session.execute(delete(UploadRow).where((UploadRow.digest == digest) | UploadRow.id.in_(pieces_of)))

@@ -1,5 +1,6 @@
 """Whether records are what they say: each can be read, and agrees with the columns it is found by."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
 from json import JSONDecodeError
@@ -9,12 +10,16 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy import delete, inspect, select
 from sqlalchemy.orm import Session
 
-from registry.names import Digest
+from registry.names import Digest, namespaces_of
 from registry.outcome_records import Outcome
+from registry.plans import Plan
 from registry.records import Dataset, KeptStatistics, Pipeline, PublishedModule, Query, Task, Verification
+from registry.set_plans import KIND as SETS
+from registry.set_plans import SetPlan
 from registry.token_records import Token
 from storage.care.problems import RESTORE, Finding, finding
 from storage.care.snapshot import every
+from storage.records.modules import words_of
 from storage.records.statistics import SqlStatisticsRecords
 from storage.records.webhooks import read_webhook
 from storage.tables import (
@@ -22,7 +27,9 @@ from storage.tables import (
     ModuleRow,
     OutcomeRow,
     PipelineModuleRow,
+    PipelineNamespaceRow,
     PipelineRow,
+    QueryDataRow,
     QueryRow,
     StatisticsRow,
     Table,
@@ -31,6 +38,7 @@ from storage.tables import (
     VerificationRow,
     VersionRow,
     WebhookRow,
+    WordRow,
 )
 from storage.transaction import Transaction
 
@@ -42,6 +50,9 @@ def check_versions(session: Session) -> Iterator[Finding]:
     """Every version can be read and is the one its columns say; it stands on one that is here."""
     names = {row.id: f"{row.namespace}/{row.name}" for row in every(session, ModuleRow)}
     digests = {digest for (digest,) in session.execute(select(VersionRow.digest))}
+    words: dict[int, set[tuple[str, str, bool]]] = defaultdict(set)
+    for word in every(session, WordRow):
+        words[word.version_id].add((word.kind, word.word, word.superseded))
     for row in every(session, VersionRow):
         where = f"version {names.get(row.module_id, '?')}@{row.version}"
         record, wrong = read(PublishedModule, row.record, where)
@@ -53,6 +64,9 @@ def check_versions(session: Session) -> Iterator[Finding]:
         yield from _differing(where, said, kept)
         if row.below is not None and row.below not in digests:
             yield finding("broken_lineage", where, f"it stands on {row.below}, which is no version here")
+        if words[row.id] != {(kind, word, row.superseded) for kind, word in words_of(record)}:
+            repair = partial(_word_again, row.id, record)
+            yield finding(DIFFERS, where, "it is not found by its tags and classes", repair=repair)
 
 
 def check_verifications(session: Session) -> Iterator[Finding]:
@@ -74,6 +88,9 @@ def check_pipelines(session: Session) -> Iterator[Finding]:
     parts: dict[str, list[str]] = {}
     for part in every(session, PipelineModuleRow):
         parts.setdefault(part.pipeline_id, []).append(part.digest)
+    namespaces: dict[str, set[str]] = defaultdict(set)
+    for seen in every(session, PipelineNamespaceRow):
+        namespaces[seen.pipeline_id].add(seen.namespace)
     for row in every(session, PipelineRow):
         where = f"pipeline {row.id}"
         record, wrong = read(Pipeline, row.record, where)
@@ -85,6 +102,9 @@ def check_pipelines(session: Session) -> Iterator[Finding]:
         if pinned != parts.get(row.id, []):
             repair = partial(_pin_again, record)
             yield finding(DIFFERS, where, "it is not found by the modules that it holds", repair=repair)
+        if namespaces[row.id] != set(namespaces_of(module.ref for module in record.modules)):
+            repair = partial(_hide_again, record)
+            yield finding(DIFFERS, where, "it is not hidden with the namespaces of its modules", repair=repair)
         for gone in sorted(set(pinned) - digests):
             yield finding("broken_pipeline", where, f"it holds {gone}, which is no version here")
 
@@ -118,13 +138,22 @@ def check_statistics(session: Session) -> Iterator[Finding]:
 
 def check_queries(session: Session) -> Iterator[Finding]:
     """Every question and outcome can be read; a question that cannot is forgotten, to be asked anew."""
+    about: dict[str, set[str]] = defaultdict(set)
+    for each in every(session, QueryDataRow):
+        about[each.query_id].add(each.data)
     for row in every(session, QueryRow):
         where, repair = f"query {row.id}", partial(_forget, QueryRow, row.id)
         record, wrong = read(Query, row.record, where)
-        if wrong:
-            yield finding(UNREADABLE, where, wrong[0].problem.detail, repair=repair)
-        elif record is not None:
-            yield from _differing(where, (record.id, record.status.value), (row.id, row.status))
+        plan, plan_wrong = (None, wrong) if record is None else _plan_of(record, where)
+        if plan_wrong:
+            yield finding(UNREADABLE, where, plan_wrong[0].problem.detail, repair=repair)
+        if record is None or plan is None:
+            continue
+        yield from _differing(where, (record.id, record.status.value), (row.id, row.status))
+        data = {task.dataset for task in (plan.tasks if isinstance(plan, Plan) else (plan.task,))}
+        if data != about[row.id]:
+            again = partial(_ask_again_about, row.id, data)
+            yield finding(DIFFERS, where, "it is not found by the datasets that it is about", repair=again)
     for told in every(session, OutcomeRow):
         yield from read(Outcome, told.record, f"outcome of {told.query_id} for {told.module}")[1]
 
@@ -142,6 +171,11 @@ def check_access(session: Session) -> Iterator[Finding]:
             read_webhook(each)
         except (ValidationError, JSONDecodeError) as error:
             yield finding(UNREADABLE, f"webhook {each.id}", f"the record cannot be read: {type(error).__name__}")
+
+
+def _plan_of(query: Query, where: str) -> tuple[Plan | SetPlan | None, list[Finding]]:
+    """The question made exact, or why it cannot be read."""
+    return read(SetPlan, query.plan, where) if query.kind == SETS else read(Plan, query.plan, where)
 
 
 def read(model: type[Model], text: str, where: str) -> tuple[Model | None, list[Finding]]:
@@ -175,6 +209,28 @@ def _differing(where: str, said: tuple[object, ...], kept: tuple[object, ...]) -
 def _forget(table: type[Table], key: str, session: Session) -> None:
     """Delete one row by its key."""
     session.execute(delete(table).where(inspect(table).primary_key[0] == key))
+
+
+def _word_again(version_id: int, module: PublishedModule, session: Session) -> None:
+    """Write again by which words a version is found."""
+    row = session.get(VersionRow, version_id)
+    if row is not None:
+        session.execute(delete(WordRow).where(WordRow.version_id == version_id))
+        found_by = {"version_id": version_id, "superseded": row.superseded}
+        session.add_all(WordRow(kind=kind, word=word, **found_by) for kind, word in words_of(module))
+
+
+def _hide_again(pipeline: Pipeline, session: Session) -> None:
+    """Write again with which namespaces a pipeline is hidden."""
+    session.execute(delete(PipelineNamespaceRow).where(PipelineNamespaceRow.pipeline_id == pipeline.id))
+    names = namespaces_of(module.ref for module in pipeline.modules)
+    session.add_all(PipelineNamespaceRow(pipeline_id=pipeline.id, namespace=name) for name in names)
+
+
+def _ask_again_about(query_id: str, data: set[Digest], session: Session) -> None:
+    """Write again which datasets a query is about, whose owners alone may know of it."""
+    session.execute(delete(QueryDataRow).where(QueryDataRow.query_id == query_id))
+    session.add_all(QueryDataRow(query_id=query_id, data=digest) for digest in sorted(data))
 
 
 def _pin_again(pipeline: Pipeline, session: Session) -> None:

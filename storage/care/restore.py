@@ -5,17 +5,20 @@ from pathlib import Path
 
 from alembic import command
 from sqlalchemy import Connection, Engine, MetaData, select
+from sqlalchemy.orm import Session
 
 from registry.errors import ConflictError, StorageError
 from registry.frozen import Frozen
 from registry.names import Digest, parse_digest
 from registry.ports import BlobStore
 from storage.care.backup import BLOBS, LIST, Manifest, read_manifest
-from storage.care.blob_checks import CHUNK_BYTES, is_there
+from storage.care.blob_checks import forget_what_is_made_anew, is_there, pieces
 from storage.care.dump import check_table, lines_of, read_table
 from storage.care.telling import OnBytes, nobody
 from storage.folder_blobs import FolderBlobs
 from storage.migrations import alembic_config, hold_lock, newest_revision, upgrade
+from storage.records.blobs import SqlBlobRecords
+from storage.transaction import Transaction
 from storage.translation import translated
 
 VERSION_TABLE = "alembic_version"
@@ -55,13 +58,20 @@ class Restore:
                 self._copy(copies, digest)
         self._records(manifest, folder)
         upgrade(self._engine)
+        self._let_go(set(digests) | set(manifest.damaged))
         rows = sum(table.rows for table in manifest.tables)
         return Restored(rows=rows, blobs=len(digests), damaged=manifest.damaged)
 
+    def _let_go(self, known: set[Digest]) -> None:
+        """Forget checkpoints and uploads whose bytes went while the backup was made, for others or for none."""
+        with translated(), Session(self._engine) as session, session.begin():
+            for gone in sorted(SqlBlobRecords(Transaction(session)).passing_references() - known):
+                forget_what_is_made_anew(session, gone)
+
     def _copy(self, copies: BlobStore, digest: Digest) -> None:
         """Copy bytes, verified. Raises WrongDigestError for a damaged backup."""
-        with copies.open(digest) as file, self._blobs.writer() as writer:
-            while chunk := file.read(CHUNK_BYTES):
+        with self._blobs.writer() as writer:
+            for chunk in pieces(copies, digest):
                 writer.write(chunk)
                 self._on_bytes(len(chunk))
             writer.commit(expected=digest)

@@ -46,6 +46,11 @@ def check_modules(session: Session) -> Iterator[Finding]:
     highest = dict(_pairs(session, select(VersionRow.module_id, func.max(VersionRow.version)), VersionRow.module_id))
     shown = select(VersionRow.module_id, func.max(VersionRow.version)).where(VersionRow.yanked.is_(None))
     newest = dict(_pairs(session, shown, VersionRow.module_id))
+    found: dict[int, set[int]] = defaultdict(set)
+    for module_id, version in session.execute(
+        select(VersionRow.module_id, VersionRow.version).where(~VersionRow.superseded)
+    ):
+        found[module_id].add(version)
     for row in every(session, ModuleRow):
         where = f"module {row.namespace}/{row.name}"
         if row.last_version < highest.get(row.id, 0):
@@ -53,6 +58,9 @@ def check_modules(session: Session) -> Iterator[Finding]:
             yield finding("wrong_counter", where, detail, repair=partial(_raise_last_version, row.id))
         if row.newest != newest.get(row.id):
             detail = f"searches show version {row.newest}, the newest that is not yanked is {newest.get(row.id)}"
+            yield finding("wrong_newest", where, detail, repair=partial(_find_newest, row.id))
+        elif found[row.id] != ({row.newest} - {None}):
+            detail = f"searches are to find version {row.newest}, but go by {sorted(found[row.id])}"
             yield finding("wrong_newest", where, detail, repair=partial(_find_newest, row.id))
     yield from _check_aliases(session)
 

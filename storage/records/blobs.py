@@ -28,14 +28,19 @@ NEEDS_BYTES = JobRow.kind.in_(("train", "predict"))
 """Kinds of work that name bytes which no other record does."""
 
 Referring = tuple[InstrumentedAttribute[str] | InstrumentedAttribute[str | None], ColumnElement[bool] | None]
-REFERRING: tuple[Referring, ...] = (
+LASTING: tuple[Referring, ...] = (
     (VersionRow.digest, None),
     (PipelineModuleRow.digest, None),
     (StatisticsRow.blob, None),
+)
+PASSING: tuple[Referring, ...] = (
     (JobRow.checkpoint, IS_OPEN),
     (UploadRow.digest, None),
     (UploadPieceRow.digest, None),
 )
+"""Of what goes on now: minutes later it names other bytes, or none."""
+
+REFERRING = LASTING + PASSING
 """Columns that name bytes, and in which rows they count. Datasets and open jobs name theirs inside their records."""
 
 
@@ -58,10 +63,15 @@ class SqlBlobRecords:
 
     def every_reference(self) -> set[Digest]:
         """All bytes that something refers to, there or not."""
-        found = set(self._of_open_work())
-        for column, condition in REFERRING:
-            found |= self._named(_where(select(column).where(column.is_not(None)), condition))
-        return found | set(self._of_datasets(select(DatasetRow.record)))
+        return self.passing_references() | self.lasting_references()
+
+    def lasting_references(self) -> set[Digest]:
+        """All bytes that something refers to which stays."""
+        return self._in(LASTING) | set(self._of_datasets(select(DatasetRow.record)))
+
+    def passing_references(self) -> set[Digest]:
+        """All bytes that jobs and uploads refer to which have not ended."""
+        return self._in(PASSING) | set(self._of_open_work())
 
     def mark(self, blobs: Iterable[Digest], *, at: datetime) -> None:
         """Note that nothing refers to these bytes; those noted before stay noted since then."""
@@ -98,6 +108,11 @@ class SqlBlobRecords:
             index_elements=[TurnRow.name], set_={"next_at": next_at}, where=TurnRow.next_at <= at
         )
         return bool(self._transaction.changed(taken.returning(TurnRow.name)))
+
+    def _in(self, columns: Iterable[Referring]) -> set[Digest]:
+        """All bytes that some columns name."""
+        named = (_where(select(column).where(column.is_not(None)), condition) for column, condition in columns)
+        return set().union(*map(self._named, named))
 
     def _named(self, wanted: Select[str] | Select[str | None]) -> set[Digest]:
         return {Digest(digest) for (digest,) in self._transaction.rows(wanted) if digest is not None}

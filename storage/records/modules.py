@@ -91,10 +91,6 @@ class SqlModuleRecords:
         """Every version with these bytes, oldest first."""
         return self._read(every_version(self._sight).where(VersionRow.digest == digest).order_by(VersionRow.id))
 
-    def versions(self, name: ModuleName) -> tuple[PublishedModule, ...]:
-        """All versions, newest first."""
-        return self._read(every_version(self._sight).where(*named(name)).order_by(VersionRow.version.desc()))
-
     def summaries(self, name: ModuleName, *, limit: int, cursor: str | None) -> Page[VersionSummary]:
         """A line on each version, newest first, a page at a time. Raises InvalidInputError for a bad cursor."""
         return self._finder.summaries(name, limit=limit, cursor=cursor)
@@ -209,11 +205,14 @@ class SqlModuleRecords:
 
     def alias_history(self, name: ModuleName, alias: str) -> tuple[AliasMove, ...]:
         """All moves of an alias, oldest first; they stay when the alias is removed."""
-        moves = select(AliasMoveRow.revision, AliasMoveRow.version, AliasMoveRow.digest, AliasMoveRow.moved_at)
-        moves = moves.join(ModuleRow, ModuleRow.id == AliasMoveRow.module_id)
-        here = (in_sight(ModuleRow.namespace, self._sight), *named(name), AliasMoveRow.alias == alias)
-        moves = moves.where(*here).order_by(AliasMoveRow.revision)
+        moves = _moves(name, alias, self._sight).order_by(AliasMoveRow.revision)
         return tuple(_move(row) for row in self._transaction.rows(moves))
+
+    def last_alias_move(self, name: ModuleName, alias: str) -> AliasMove | None:
+        """The newest move of an alias; None where there never was one."""
+        moves = _moves(name, alias, self._sight).order_by(AliasMoveRow.revision.desc())
+        row = self._transaction.first(moves.limit(1))
+        return None if row is None else _move(row)
 
     def _last_move(self, module_id: int, alias: str) -> int:
         """The newest revision of an alias, 0 without any; nobody else moves one while the module is held."""
@@ -279,12 +278,8 @@ class SqlModuleRecords:
             self._transaction.change(words.values(superseded=superseded))
 
     def _add_words(self, version_id: int, module: PublishedModule) -> None:
-        """Record what a version is found by, each word once."""
-        classes = () if module.task is None else module.task.classes
-        words = dict.fromkeys(
-            chain(((TAG, tag) for tag in module.tags), ((CLASS, trained.label) for trained in classes))
-        )
-        for some in chunks(words):
+        """Record what a version is found by."""
+        for some in chunks(words_of(module)):
             rows = [{"version_id": version_id, "kind": kind, "word": word} for kind, word in some]
             self._transaction.change(self._transaction.insert(WordRow).values(rows))
 
@@ -314,6 +309,13 @@ def _alias(row: Row[str, int, str, int]) -> Alias:
     return Alias(alias=alias, version=version, digest=Digest(digest), revision=revision)
 
 
+def _moves(name: ModuleName, alias: str, sight: Sight) -> Select[int, int, str | None, datetime]:
+    """All moves of an alias."""
+    moves = select(AliasMoveRow.revision, AliasMoveRow.version, AliasMoveRow.digest, AliasMoveRow.moved_at)
+    moves = moves.join(ModuleRow, ModuleRow.id == AliasMoveRow.module_id)
+    return moves.where(in_sight(ModuleRow.namespace, sight), *named(name), AliasMoveRow.alias == alias)
+
+
 def _move(row: Row[int, int, str | None, datetime]) -> AliasMove:
     revision, version, digest, moved_at = row
     return AliasMove(
@@ -322,6 +324,13 @@ def _move(row: Row[int, int, str | None, datetime]) -> AliasMove:
         digest=None if digest is None else Digest(digest),
         moved_at=moved_at,
     )
+
+
+def words_of(module: PublishedModule) -> tuple[tuple[str, str], ...]:
+    """What a version is found by: kinds and words, each once."""
+    classes = () if module.task is None else module.task.classes
+    words = chain(((TAG, tag) for tag in module.tags), ((CLASS, trained.label) for trained in classes))
+    return tuple(dict.fromkeys(words))
 
 
 def _search_text(module: PublishedModule) -> str:

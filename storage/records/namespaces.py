@@ -44,13 +44,10 @@ class SqlNamespaceRecords:
         if members:
             self._transaction.change(self._transaction.insert(NamespaceMemberRow).values(members))
 
-    def is_private(self, namespace: str) -> bool:
-        """Whether not everybody may know of a namespace."""
-        return self._transaction.first(select(NamespaceRow).where(NamespaceRow.namespace == namespace)) is not None
-
     def in_sight(self, namespace: str) -> bool:
         """Whether a namespace is public, or private and within the sight of this unit of work."""
-        return not self.is_private(namespace) or namespace in self.private_in_sight()
+        private = select(NamespaceRow.namespace).where(NamespaceRow.namespace == namespace)
+        return self._transaction.first(private) is None or namespace in self.private_in_sight()
 
     def private_in_sight(self) -> tuple[str, ...]:
         """The private namespaces within the sight of this unit of work, by name."""

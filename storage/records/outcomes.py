@@ -49,7 +49,8 @@ class SqlOutcomeRecords:
         wanted = select(OutcomeRow.record)
         if owner is not None:
             others = select(QueryDataRow.query_id).where(QueryDataRow.data.not_in(held_by(owner)))
-            wanted = wanted.where(OutcomeRow.query_id.not_in(others))
+            known = select(QueryDataRow.query_id)
+            wanted = wanted.where(OutcomeRow.query_id.not_in(others), OutcomeRow.query_id.in_(known))
         if metric is not None:
             wanted = wanted.where(OutcomeRow.metric == metric)
         if how is not None:

@@ -8,6 +8,7 @@ from registry.access import Sight
 from registry.manifest import Role
 from registry.names import Digest
 from registry.records import Shortlist, SteppingStone, VerificationState
+from storage.records.module_search import SHOWN
 from storage.records.sight import in_sight
 from storage.tables import ModuleRow, StandingRow, VerificationRow, VersionRow
 from storage.transaction import CHUNK, Transaction, chunks
@@ -36,7 +37,7 @@ class ShortlistFinder:
 
     def shortlist(self, roles: Sequence[str], *, limit: int, newcomers: int) -> Shortlist:
         """At most `limit` modules, by name: all there are, or the best, with places kept for newcomers."""
-        newest = (VersionRow.version == ModuleRow.newest, VersionRow.role.in_(roles), self._seen)
+        newest = (*SHOWN, VersionRow.role.in_(roles), self._seen)
         counted = select(func.count()).select_from(VersionRow)
         count = self._transaction.first(counted.join(ModuleRow, ModuleRow.id == VersionRow.module_id).where(*newest))
         in_zoo = 0 if count is None else count[0]

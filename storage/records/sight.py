@@ -25,10 +25,9 @@ def memberships(sight: Sight) -> Select[str]:
 
 
 def pipeline_in_sight(sight: Sight) -> ColumnElement[bool]:
-    """Whether every module of a pipeline is of a namespace that its onlooker may know of."""
+    """Whether every module of a pipeline is of a namespace that its onlooker may know of; not where none is known."""
     if sight.everything:
         return true()
-    hidden = select(PipelineNamespaceRow.pipeline_id).where(
-        PipelineNamespaceRow.pipeline_id == PipelineRow.id, ~in_sight(PipelineNamespaceRow.namespace, sight)
-    )
-    return ~hidden.exists()
+    known = select(PipelineNamespaceRow.pipeline_id).where(PipelineNamespaceRow.pipeline_id == PipelineRow.id)
+    hidden = known.where(~in_sight(PipelineNamespaceRow.namespace, sight))
+    return known.exists() & ~hidden.exists()

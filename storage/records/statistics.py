@@ -22,13 +22,12 @@ class SqlStatisticsRecords:
         """Args: transaction: the one all records of a unit of work share."""
         self._transaction = transaction
 
-    def add(self, kept: KeptStatistics) -> None:
-        """Record where statistics are; no error when they are there already."""
-        new = self._transaction.insert(StatisticsRow).values(
-            key=kept.key, module=kept.module, data=kept.data, blob=kept.blob, record=kept.model_dump_json()
-        )
-        self._transaction.change(new.on_conflict_do_nothing())
-        self.stand([kept.module])
+    def add(self, *kept: KeptStatistics) -> None:
+        """Record where statistics are; no error when they are there already. Those of one module go together."""
+        for some in chunks(kept):
+            new = self._transaction.insert(StatisticsRow).values([_columns(each) for each in some])
+            self._transaction.change(new.on_conflict_do_nothing())
+        self.stand(each.module for each in kept)
 
     def get(self, keys: Sequence[Digest]) -> dict[Digest, KeptStatistics]:
         """Those of the keys that are kept."""
@@ -38,11 +37,6 @@ class SqlStatisticsRecords:
             kept = (KeptStatistics.model_validate_json(record) for (record,) in rows)
             found |= {statistics.key: statistics for statistics in kept}
         return found
-
-    def of_module(self, module: Digest) -> tuple[KeptStatistics, ...]:
-        """Everything kept for a module, by key."""
-        kept = select(StatisticsRow.record).where(StatisticsRow.module == module).order_by(StatisticsRow.key)
-        return tuple(KeptStatistics.model_validate_json(record) for (record,) in self._transaction.rows(kept))
 
     def of_modules(self, modules: Iterable[Digest]) -> dict[Digest, tuple[KeptStatistics, ...]]:
         """Everything kept for each of the modules, by key; modules without any are left out."""
@@ -100,3 +94,9 @@ class SqlStatisticsRecords:
             rows = self._transaction.rows(select(StatisticsRow.blob).where(StatisticsRow.blob.in_(some)))
             held |= {Digest(blob) for (blob,) in rows if blob is not None}
         return held
+
+
+def _columns(kept: KeptStatistics) -> dict[str, str | None]:
+    """What is kept of statistics: their record, and the columns they are found by."""
+    found_by = {"key": kept.key, "module": kept.module, "data": kept.data, "blob": kept.blob}
+    return {**found_by, "record": kept.model_dump_json()}

@@ -99,8 +99,7 @@ class SqlUploadRecords:
         return True
 
     def remove(self, upload_id: str) -> None:
-        """Forget an upload and its pieces; no error when it is not there."""
-        self._transaction.change(delete(UploadPieceRow).where(UploadPieceRow.upload_id == upload_id))
+        """Forget an upload, and its pieces with it; no error when it is not there."""
         self._transaction.change(delete(UploadRow).where(UploadRow.id == upload_id))
 
     def expired(self, *, at: datetime, limit: int) -> tuple[Upload, ...]:

@@ -61,8 +61,7 @@ class SqlWebhookRecords:
         return Page(items=items, next_cursor=page.next_cursor)
 
     def remove(self, webhook_id: str) -> None:
-        """Forget a webhook and its deliveries."""
-        self._transaction.change(delete(DeliveryRow).where(DeliveryRow.webhook == webhook_id))
+        """Forget a webhook, and its deliveries with it."""
         self._transaction.change(delete(WebhookRow).where(WebhookRow.id == webhook_id))
 
     def claim(self, *, holder: str, at: datetime, until: datetime) -> SecretWebhook | None:

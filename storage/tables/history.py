@@ -15,7 +15,7 @@ class AuditRow(Table):
     """One change, public or not. Triggers of the database refuse to alter or remove a row."""
 
     __tablename__ = "audit"
-    __table_args__ = (Index(None, "public", "serial"), Index(None, "ref", "serial"))
+    __table_args__ = (Index(None, "public", "serial"), Index(None, "ref", "serial"), Index(None, "namespace", "serial"))
 
     serial: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     kind: Mapped[str]

@@ -88,7 +88,7 @@ class WordRow(Table):
     """A word that a version is found by: a tag, or a class of the task it was trained on; superseded as it is."""
 
     __tablename__ = "version_words"
-    __table_args__ = (Index(None, "kind", "word"), shown_index("words", "kind", "word", "version_id"))
+    __table_args__ = (shown_index("words", "kind", "word", "version_id"),)
 
     version_id: Mapped[int] = mapped_column(ForeignKey("versions.id", ondelete="CASCADE"), primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)

@@ -51,6 +51,7 @@ class JobRow(Table):
     __tablename__ = "jobs"
     __table_args__ = (
         Index(None, "status", "id"),
+        Index(None, "owner", "id"),
         Index(None, "work", postgresql_using="hash"),
         {"sqlite_autoincrement": True},
     )

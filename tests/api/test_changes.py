@@ -92,6 +92,16 @@ def test_waiting_in_vain_ends(http: httpx.Client) -> None:
     assert answer == {"items": [], "serial": before, "more": False}
 
 
+def test_who_waits_for_one_namespace_goes_on_after_what_happened_in_others(http: httpx.Client) -> None:
+    before = serial(http)
+    publish(http, "feed/elsewhere", linear_module(91))
+    quiet = {"since": before, "namespace": "quiet"}
+    for prefer in ({}, {"Prefer": "wait=1"}):
+        answer = http.get("/changes", params=quiet, headers=prefer).json()
+        assert answer == {"items": [], "serial": serial(http), "more": False}
+    assert answer["serial"] > before
+
+
 @pytest.mark.parametrize(
     "params", [{"since": -1}, {"since": 2**63}, {"since": "x"}, {"limit": 201}, {"namespace": "A"}, {"cursor": "x"}]
 )

@@ -83,6 +83,17 @@ def test_bytes_that_nothing_refers_to_go_after_the_grace_and_not_before(zoo):
     assert zoo.collector.collect().looked_at == 0
 
 
+def test_who_brought_bytes_is_forgotten_with_them(zoo):
+    orphan = zoo.store(b"orphan")
+    with zoo.begin() as work:
+        work.blob_owners.add(orphan, owner="ada")
+    zoo.collector.collect()
+    zoo.wait(GRACE_SECONDS + 1)
+    zoo.collector.collect()
+    with zoo.begin() as work:
+        assert not work.blob_owners.has(orphan, owner="ada")
+
+
 def test_bytes_of_a_module_stay(zoo):
     digest = zoo.store(linear_module(1))
     zoo.modules.publish(NAME, digest)

@@ -11,13 +11,13 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from registry.audit import AuditService, note
-from registry.audit_records import PUBLIC, AuditSearch
+from registry.audit_records import PUBLIC, AuditSearch, Kind
 from registry.changes import ChangeService
 from registry.names import ModuleName
 from registry.origins import Origin, originating
 from registry.ports import Begin
 from registry.records import STAFF
-from storage.migrations import alembic_config, upgrade
+from storage.migrations import alembic_config, downgrade, upgrade
 from storage.unit_of_work import units_of_work
 from tests.builders import NOW, deed, digest_of, later
 
@@ -198,6 +198,25 @@ def test_what_happened_before_there_was_an_audit_is_carried_over(engine: Engine)
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM changes")).scalar_one() == 601
     upgrade(engine)
+
+
+def test_the_chain_is_whole_after_the_tables_were_taken_back_and_brought_further(engine: Engine, begin: Begin) -> None:
+    kinds: list[Kind] = ["submit", "publish", "unalias", "alias", "cancel", "cancel"]
+    for kind in kinds:
+        with begin() as work:
+            work.changes.add(deed(kind, f"ada/{kind}"))
+    before = ChangeService(begin).since(0).items
+    downgrade(engine, "0009")
+    upgrade(engine)
+    with begin() as work:
+        work.changes.add(deed())
+    check = AuditService(begin).verify()
+    assert (check.whole, check.entries) == (True, 7), check.reason
+    kept = AuditService(begin).entries(AuditSearch(), limit=9, cursor=None).items[::-1]
+    assert [entry.kind for entry in kept] == ["lost", "publish", "lost", "alias", "lost", "lost", "publish"]
+    feed = ChangeService(begin).since(0).items
+    assert [change.ref for change in feed] == ["ada/publish", "ada/alias", kept[-1].ref]
+    assert {change.serial for change in feed[:2]} <= {change.serial for change in before}
 
 
 def test_kinds_are_public_only_where_they_tell_of_modules() -> None:

@@ -4,19 +4,30 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from registry.errors import KeyReusedError
+from registry.errors import ConflictError, KeyReusedError, NotFoundError, PipelineMisfitError
+from registry.jobs import JobService
 from registry.key_records import RequestKey
+from registry.names import ModuleName
+from registry.outcomes import OutcomeService
+from registry.pipelines import PipelineService
 from registry.ports import Begin
+from registry.recipes import TaskSpec, TrainingRecipe
 from registry.records import Task
 from registry.request_keys import LIFETIME, Made, once
+from registry.settings import Settings
 from storage.engine import open_engine
 from storage.unit_of_work import units_of_work
-from tests.builders import NOW, dataset, later, task
+from tests.builders import NOW, dataset, digest_of, later, task
+from tests.outcome_samples import outcome
 
 KEY = RequestKey(owner="ada", key="k", fingerprint="f")
 DATASET = dataset()
@@ -100,3 +111,38 @@ def test_of_many_at_once_under_one_key_one_does_it_and_all_get_its_answer(begin:
     with begin() as work:
         assert {made.id for made in work.tasks.of_dataset(DATASET.digest)} == answers
     assert len(answers) == 1
+
+
+def submit(begin: Begin) -> None:
+    makers: Any = None
+    recipe = TrainingRecipe(task=TaskSpec(dataset=digest_of("none")), family="mlp")
+    JobService(begin, lambda: later(0), Settings(), makers).submit_training(
+        ModuleName("ada", "m"), recipe, owner="ada", key=KEY
+    )
+
+
+def compose(begin: Begin) -> None:
+    blobs: Any = None
+    PipelineService(begin, blobs, lambda: later(0)).compose("pair", ["ada/none@1"], key=KEY)
+
+
+def post(begin: Begin) -> None:
+    queries: Any = SimpleNamespace(state=lambda query, owner: None)
+    OutcomeService(begin, lambda: later(0), queries).post("query", [], owner="ada", key=KEY)
+
+
+@pytest.mark.parametrize("ask", [submit, compose, post])
+def test_who_forgets_a_dataset_and_who_has_a_key_do_not_wait_for_each_other(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Begin], None]
+) -> None:
+    """The key of long ago is forgotten by both: by who asks, as it is old, and by who deletes its dataset."""
+    monkeypatch.setattr("registry.outcomes._matched", lambda state, posted, at: [outcome()])
+    make_task(begin, "first", key=KEY.model_copy(update={"key": "old"}), seconds=-2 * LIFETIME.total_seconds())
+    with ThreadPoolExecutor(1) as pool:
+        with begin() as work:
+            work.hold()
+            asked = pool.submit(ask, begin)
+            time.sleep(0.5)
+            work.request_keys.forget_about(DATASET.digest)
+        with pytest.raises((NotFoundError, ConflictError, PipelineMisfitError)):
+            asked.result()

@@ -11,15 +11,24 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import event, text
 
+from registry.audit import note
 from registry.errors import BusyError, ConflictError, StorageFullError
 from registry.names import ModuleName, Selector
+from registry.upload_records import UploadLease
+from registry.webhook_records import Delivery, SecretWebhook
 from storage.engine import open_engine
 from storage.unit_of_work import units_of_work
-from tests.builders import deed, digest_of, published_module
+from tests.builders import NOW, deed, digest_of, later, published_module
 from tests.storage.contracts.units import UnitOfWorkContract
+from tests.storage.contracts.uploads import PIECES, upload
 from tests.storage.kinds import ONLY_POSTGRES, ONLY_SQLITE
 
 NAME = ModuleName("ada", "digits")
+
+
+def versions_in(work):
+    """The versions of the module, newest first."""
+    return work.modules.summaries(NAME, limit=200, cursor=None).items
 
 
 class TestSqlUnitOfWork(UnitOfWorkContract):
@@ -60,7 +69,7 @@ def test_threads_that_publish_at_once_leave_no_gap_and_no_duplicate(begin):
         given = [n for some in pool.map(lambda thread: publish(begin, thread, 10), range(8)) for n in some]
     assert sorted(given) == list(range(1, 81))
     with begin() as work:
-        assert [module.version for module in work.modules.versions(NAME)] == list(range(80, 0, -1))
+        assert [module.version for module in versions_in(work)] == list(range(80, 0, -1))
         assert [change.serial for change in work.changes.since(0, limit=100)] == list(range(1, 81))
 
 
@@ -74,7 +83,7 @@ def test_processes_that_publish_at_once_leave_no_gap_and_no_duplicate(database, 
         process.join()
     assert [process.exitcode for process in processes] == [0] * 4
     with begin() as work:
-        versions = [module.version for module in work.modules.versions(NAME)]
+        versions = [module.version for module in versions_in(work)]
     assert versions == list(range(75, 0, -1))
     assert set(given) <= set(versions)
 
@@ -93,7 +102,7 @@ def test_the_same_bytes_published_at_once_become_one_version(begin):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(publish_same, range(8)))
     with begin() as work:
-        assert [module.version for module in work.modules.versions(NAME)] == [1]
+        assert [module.version for module in versions_in(work)] == [1]
 
 
 def test_a_reader_waits_for_no_writer_and_sees_nothing_half_done(begin):
@@ -101,15 +110,15 @@ def test_a_reader_waits_for_no_writer_and_sees_nothing_half_done(begin):
         writer.modules.add(published_module())
         started = time.monotonic()
         with begin() as reader:
-            assert reader.modules.versions(NAME) == ()
+            assert versions_in(reader) == ()
         assert time.monotonic() - started < 1
     with begin() as reader:
-        assert len(reader.modules.versions(NAME)) == 1
+        assert len(versions_in(reader)) == 1
 
 
 def test_a_unit_that_read_first_may_write_though_others_wrote_meanwhile(begin):
     with begin() as slow:
-        assert slow.modules.versions(NAME) == ()
+        assert versions_in(slow) == ()
         publish(begin, "quick", 1)
         version = slow.modules.next_version(NAME)
         slow.modules.add(published_module(version=version))
@@ -125,7 +134,7 @@ def test_a_process_killed_within_a_transaction_leaves_nothing(database, begin):
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     with begin() as work:
-        assert work.modules.versions(NAME) == ()
+        assert versions_in(work) == ()
         assert work.changes.serial() == 0
     assert publish(begin, "after", 1) == [1]
 
@@ -142,7 +151,7 @@ def test_a_full_database_is_told_and_keeps_what_it_had(engine, begin):
     with pytest.raises(StorageFullError, match="free some space"):
         publish_big(begin, 100)
     with begin() as work:
-        assert len(work.modules.versions(NAME)) == 1
+        assert len(versions_in(work)) == 1
 
 
 @ONLY_SQLITE
@@ -211,3 +220,62 @@ def publish_half(database, writing):
         work.changes.add(deed())
         writing.set()
         time.sleep(600)
+
+
+@pytest.mark.parametrize("kept", ["upload", "webhook"])
+def test_who_removes_something_and_who_goes_on_with_it_do_not_wait_for_each_other(begin, kept):
+    """What belongs to it is locked after it, by both."""
+    with begin() as work:
+        add, renew, go_on, remove = STEPS[kept]
+        add(work)
+
+    def take_away():
+        with begin() as work:
+            remove(work)
+
+    with ThreadPoolExecutor(1) as pool:
+        with begin() as work:
+            assert renew(work)
+            removed = pool.submit(take_away)
+            time.sleep(0.5)
+            go_on(work)
+        removed.result()
+
+
+LEASE = UploadLease("first", later(30))
+WEBHOOK = SecretWebhook(
+    id="w", owner="ada", url="https://ada.org/", secret="s", serial=0, created_at=NOW, next_at=NOW, events=()
+)
+DELIVERY = Delivery(serial=1, attempt=1, at=NOW, status=200, milliseconds=1.0)
+
+
+def add_upload(work):
+    """An upload with a piece, held by a lease."""
+    work.uploads.add(upload(), owner="ada")
+    work.uploads.take("one", LEASE, offset=0, length=None, at=NOW)
+    work.uploads.advance("one", PIECES[:1], lease=LEASE, expires_at=later(200))
+
+
+def add_webhook(work):
+    """A webhook with a delivery, held by a courier."""
+    note(work, "publish", "ada/m@1", at=NOW)
+    work.webhooks.add(WEBHOOK)
+    work.webhooks.add_delivery("w", DELIVERY, forget_before=NOW)
+    work.finish()
+    work.webhooks.claim(holder="h", at=later(1), until=later(30))
+
+
+STEPS = {
+    "upload": (
+        add_upload,
+        lambda work: work.uploads.renew("one", LEASE),
+        lambda work: work.uploads.complete("one", digest_of(0), lease=LEASE),
+        lambda work: work.uploads.remove("one"),
+    ),
+    "webhook": (
+        add_webhook,
+        lambda work: work.webhooks.save(WEBHOOK, holder="h", until=later(60)),
+        lambda work: work.webhooks.add_delivery("w", DELIVERY, forget_before=later(1)),
+        lambda work: work.webhooks.remove("w"),
+    ),
+}

@@ -6,8 +6,9 @@ Revises: 0006
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 
 import sqlalchemy as sa
 from alembic import op
@@ -21,8 +22,10 @@ ROWS_AT_ONCE = 500
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 MOMENT = sa.DateTime(timezone=True)
 STAFF = "zoo"
+LOST = "lost"
 
 CHANGES = sa.table("changes", sa.column("serial", NUMBER), sa.column("kind"), sa.column("ref"), sa.column("at", MOMENT))
+COUNTERS = sa.table("counters", sa.column("name"), sa.column("last", NUMBER))
 AUDIT = sa.table(
     "audit",
     sa.column("serial", NUMBER),
@@ -44,13 +47,9 @@ def upgrade() -> None:
         "UPDATE alias_moves SET digest = (SELECT versions.digest FROM versions "
         "WHERE versions.module_id = alias_moves.module_id AND versions.version = alias_moves.version)"
     )
-    before = ""
-    for rows in _some(CHANGES, CHANGES.c.serial):
-        entries = []
-        for row in rows:
-            entries.append(_entry(before, row))
-            before = str(entries[-1]["hash"])
-        op.bulk_insert(AUDIT, entries)
+    entries = _entries()
+    while some := list(islice(entries, ROWS_AT_ONCE)):
+        op.bulk_insert(AUDIT, some)
     op.drop_table("changes")
     _guard()
 
@@ -157,31 +156,48 @@ def _guard() -> None:
         )
 
 
-def _some(table: sa.TableClause, key: sa.ColumnClause[int]) -> Iterator[Sequence[sa.Row[tuple[object, ...]]]]:
-    """All rows of a table by a number, some at a time."""
-    last = 0
-    while rows := op.get_bind().execute(sa.select(table).where(key > last).order_by(key).limit(ROWS_AT_ONCE)).all():
-        yield rows
-        last = rows[-1][0]
+def _entries() -> Iterator[Values]:
+    """An entry for every serial that was given, chained: of its change, or, where going back kept none, of that."""
+    hashed, serial, at = "", 0, datetime.now(UTC)
+    for change in _changes():
+        for given in range(serial + 1, change.serial + 1):
+            at = _aware(change.at)
+            public = given == change.serial
+            kind, ref = (change.kind, change.ref) if public else (LOST, "audit")
+            entry = _entry(hashed, given, kind=kind, ref=ref, at=at, public=public)
+            yield entry
+            hashed, serial = str(entry["hash"]), given
+    last = op.get_bind().scalar(sa.select(COUNTERS.c.last).where(COUNTERS.c.name == "changes")) or 0
+    for given in range(serial + 1, last + 1):
+        entry = _entry(hashed, given, kind=LOST, ref="audit", at=at, public=False)
+        yield entry
+        hashed = str(entry["hash"])
+
+
+def _changes() -> Iterator[sa.Row[tuple[int, str, str, datetime]]]:
+    """All changes in their order; some are read at a time."""
+    last, ordered = 0, sa.select(CHANGES).order_by(CHANGES.c.serial).limit(ROWS_AT_ONCE)
+    while rows := op.get_bind().execute(ordered.where(CHANGES.c.serial > last)).all():
+        yield from rows
+        last = rows[-1].serial
 
 
 def _aware(at: datetime) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
-def _entry(before: str, change: sa.Row[tuple[object, ...]]) -> Values:
-    """The entry of a change, with the hash that the program of this revision computes."""
-    serial, kind, ref, at = change.serial, change.kind, change.ref, _aware(change.at)
+def _entry(before: str, serial: int, *, kind: str, ref: str, at: datetime, public: bool) -> Values:
+    """An entry, with the hash that the program of this revision computes."""
     said = [before, serial, kind, ref, STAFF, None, "", at.isoformat(timespec="microseconds")]
     return {
         "serial": serial,
         "kind": kind,
         "ref": ref,
-        "namespace": ref.partition("/")[0],
+        "namespace": ref.partition("/")[0] if public else None,
         "actor": STAFF,
         "request": None,
         "detail": "",
         "at": at,
-        "public": True,
+        "public": public,
         "hash": hashlib.sha256(json.dumps(said, separators=(",", ":")).encode()).hexdigest(),
     }

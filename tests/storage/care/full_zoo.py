@@ -39,8 +39,8 @@ def fill(settings: Settings) -> None:
     """Publish, point, yank, compose, upload, rank and train, as far as no network runs."""
     zoo = open_zoo(settings)
     below = publish(zoo, "ada/digits", quadrant_module())
-    publish(zoo, "ada/digits", linear_module(1))
-    publish(zoo, "ada/digits", linear_module(2))
+    publish(zoo, "ada/digits", linear_module(1, tags=("square",)))
+    publish(zoo, "ada/digits", linear_module(2, tags=("round",)))
     head = publish(zoo, "ada/head", output_module(below.digest))
     zoo.modules.yank(DIGITS, 3, "worse")
     for version in (2, 1):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from registry.errors import ConflictError, StorageError, WrongDigestError, ZooError
+from registry.errors import ConflictError, StorageError, StorageFullError, WrongDigestError, ZooError
 from registry.names import ModuleName
 from registry.rankings import RankingQuestion
 from registry.settings import Settings
@@ -17,7 +17,7 @@ from storage.care.backup import Backup
 from storage.care.doctor import Doctor
 from storage.care.restore import Restore
 from storage.clock import utc_now
-from storage.folder_blobs import blob_path
+from storage.folder_blobs import FolderBlobWriter, blob_path
 from storage.tables import Table
 from storage.wiring import open_blobs, open_zoo
 from tests.numpy_worker import OWNER, linear_module, publish
@@ -173,6 +173,28 @@ def test_what_is_damaged_in_the_zoo_is_told_and_the_rest_is_saved(tmp_path, empt
     assert (done.damaged, done.blobs) == ((digest,), 6)
 
 
+def test_what_cannot_be_read_in_the_zoo_is_told_and_the_rest_is_saved(tmp_path, empty):
+    fill(empty)
+    zoo = open_zoo(empty)
+    digest = zoo.modules.overview(DIGITS).versions[0].digest
+    zoo.close()
+    path = blob_path(empty.home / "blobs", digest)
+    path.unlink()
+    path.mkdir()
+    done = back_up(empty, tmp_path / "saved")
+    assert (done.damaged, done.blobs) == ((digest,), 6)
+
+
+def test_a_folder_that_takes_no_more_ends_the_backup(filled, tmp_path, monkeypatch):
+    def full(self, chunk):
+        raise StorageFullError("there is no room left")
+
+    monkeypatch.setattr(FolderBlobWriter, "write", full)
+    with pytest.raises(StorageFullError):
+        back_up(filled, tmp_path / "saved")
+    assert not (tmp_path / "saved" / "backup.json").exists()
+
+
 def test_bytes_that_are_deleted_meanwhile_have_the_records_read_again(tmp_path, empty, monkeypatch):
     fill(empty)
     zoo = open_zoo(empty)
@@ -190,8 +212,32 @@ def test_bytes_that_are_deleted_meanwhile_have_the_records_read_again(tmp_path, 
     monkeypatch.setattr(backup.Backup, "_bytes", delete_then_copy)
     done = back_up(empty, tmp_path / "saved")
     zoo.close()
-    assert rounds == [8, 7]
+    assert rounds == [1, 8, 1, 7], "what jobs and uploads need comes first"
     assert (done.blobs, done.damaged) == (7, ())
+
+
+@pytest.mark.parametrize("where", ["write_table", "Backup._bytes"])
+def test_a_job_that_goes_on_does_not_keep_a_backup_from_its_end(tmp_path, empty, monkeypatch, where):
+    fill(empty)
+    zoo = open_zoo(empty)
+    job = zoo.jobs.list(kind="train", status=None, limit=1, cursor=None).items[0]
+    place, name = (backup, where) if where == "write_table" else (Backup, "_bytes")
+    meanwhile, tables = getattr(place, name), []
+
+    def go_on(*arguments):
+        tables.append(arguments[1])
+        checkpoint = zoo.blobs.put(f"checkpoint {len(tables)}".encode())
+        zoo.jobs.heartbeat(job.id, attempt=1, progress=job.progress, checkpoint=checkpoint)
+        return meanwhile(*arguments)
+
+    monkeypatch.setattr(place, name, go_on)
+    done = back_up(empty, tmp_path / "saved")
+    zoo.close()
+    assert (done.damaged, done.blobs) == ((), 7 if where == "write_table" else 6)
+    assert len(tables) <= len(Table.metadata.sorted_tables), "every table is written once"
+    other = Settings(home=tmp_path / "other", examples=60)
+    restore(other, tmp_path / "saved")
+    assert problems(other) == ()
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(filled, tmp_path):

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from registry.errors import NotFoundError
 from registry.names import ModuleRef
+from storage.care.blob_checks import WORDS
 from storage.care.doctor import Doctor, require_database
 from storage.folder_blobs import blob_path
+from storage.records.blobs import REFERRING
 from storage.wiring import open_blobs, open_zoo
-from tests.numpy_worker import quadrant_module, quadrant_zip
+from tests.numpy_worker import OWNER, quadrant_module, quadrant_zip
 from tests.storage.care.full_zoo import DIGITS, engine_of, fill, ranking_of, settings_on
 
 
@@ -63,6 +66,16 @@ def test_nothing_is_wrong_with_a_zoo_that_is_whole(kind, tmp_path, request):
 
 REPAIRED = {
     "a version that searches do not show": ("UPDATE modules SET newest = 1 WHERE name = 'digits'", "wrong_newest"),
+    "a module that is missing from searches": ("UPDATE versions SET superseded = true", "wrong_newest"),
+    "a version that others have superseded": ("UPDATE versions SET superseded = false", "wrong_newest"),
+    "words that are missing": ("DELETE FROM version_words", "record_differs"),
+    "words of a version that is not found": ("UPDATE version_words SET superseded = NOT superseded", "record_differs"),
+    "a question that is nobody's": ("DELETE FROM query_data", "record_differs"),
+    "a question whose plan cannot be read": (
+        "UPDATE queries SET record = json_set(record, '$.plan', 'nonsense')",
+        "unreadable_record",
+    ),
+    "a pipeline that nobody may know of": ("DELETE FROM pipeline_namespaces", "record_differs"),
     "a number that would be given again": (
         "UPDATE modules SET last_version = 1 WHERE name = 'digits'",
         "wrong_counter",
@@ -196,6 +209,82 @@ def test_damaged_bytes_that_nothing_refers_to_are_only_set_aside(settings):
     assert examine(settings).unreferred == 1
     assert examine(settings, repair=True).clean
     assert examine(settings).problems == ()
+
+
+def test_bytes_that_are_healed_while_they_are_set_aside_stay(settings, monkeypatch):
+    digest = digest_of_version(settings, 1)
+    damage(settings, digest)
+    blobs = open_blobs(settings)
+    holding, healed = Doctor._holding, []
+
+    def heal_then_hold(self, change):
+        if not healed and (settings.home / "quarantine").exists():
+            healed.append(blobs.put(quadrant_module()))
+        holding(self, change)
+
+    monkeypatch.setattr(Doctor, "_holding", heal_then_hold)
+    assert examine(settings, repair=True).clean
+    assert healed == [digest]
+    assert blobs.get(digest) == quadrant_module()
+
+
+def test_bytes_that_cannot_be_read_are_told_beside_the_rest(settings):
+    orphan = open_blobs(settings).put(b"orphan")
+    unreadable = blob_path(settings.home / "blobs", orphan)
+    unreadable.unlink()
+    unreadable.mkdir()
+    change(settings, "UPDATE counters SET last = 1")
+    report = examine(settings, repair=True)
+    assert {(problem.kind, problem.repaired) for problem in report.problems} == {
+        ("damaged_blob", False),
+        ("wrong_counter", True),
+    }
+    assert "could not be repaired" in report.problems[-1].detail
+    assert "then run `zoo doctor --repair` again" in report.problems[-1].remedy
+
+
+def test_a_question_that_lost_its_data_is_nobodys_until_it_is_repaired(settings):
+    with engine_of(settings) as engine, engine.connect() as connection:
+        query = connection.execute(text("SELECT id FROM queries")).scalar()
+    change(settings, "DELETE FROM query_data")
+    zoo = open_zoo(settings)
+    for asker in ("eve", OWNER):
+        with pytest.raises(NotFoundError):
+            zoo.queries.state(query, owner=asker)
+    examine(settings, repair=True)
+    assert zoo.queries.state(query, owner=OWNER).answer is not None
+    with pytest.raises(NotFoundError):
+        zoo.queries.state(query, owner="eve")
+    zoo.close()
+
+
+def test_a_lost_piece_takes_its_upload_along(settings):
+    zoo = open_zoo(settings)
+    upload = zoo.uploads.create(length=9, metadata="", owner="ada")
+    receiver = zoo.uploads.receive(upload.id, owner="ada", offset=0)
+    receiver.write(b"half")
+    receiver.finish()
+    for blob in zoo.blobs.listing():
+        if blob.size_bytes == len(b"half"):
+            zoo.blobs.delete(blob.digest)
+    found = examine(settings, repair=True).problems
+    assert [(problem.kind, problem.repaired) for problem in found] == [("missing_blob", True)]
+    assert f"upload {upload.id} refers to it" in found[0].detail
+    with pytest.raises(NotFoundError):
+        zoo.uploads.get(upload.id, owner="ada")
+    zoo.close()
+
+
+def test_a_lost_module_of_a_pipeline_is_told_with_the_pipeline(settings):
+    digest = digest_of_version(settings, 1)
+    blob_path(settings.home / "blobs", digest).unlink()
+    (found,) = examine(settings, repair=True).problems
+    assert "module ada/digits@1, pipeline pipeline-" in found.detail
+    assert not found.repaired
+
+
+def test_everything_that_names_bytes_has_words():
+    assert {column.parent.class_ for column, _ in REFERRING} == WORDS.keys()
 
 
 def test_a_database_of_another_revision_is_not_judged(settings):

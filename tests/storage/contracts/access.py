@@ -148,6 +148,13 @@ class NamespaceRecordsContract:
                 )
                 assert [bool(each) for each in found] == [seen] * 4
 
+    def test_a_pipeline_of_which_no_namespace_is_known_is_in_nobodys_sight(self, begin):
+        with begin() as work:
+            work.pipelines.add(pipeline("bare", digests=()))
+        for sight, seen in ((EVERYTHING, True), (ADA, False), (NOBODY, False)):
+            with begin(sight) as work:
+                assert (work.pipelines.get("bare") is not None) == seen
+
 
 class BlobOwnerRecordsContract:
     """Whoever brought bytes is known until it is forgotten, each by themselves."""
@@ -183,7 +190,6 @@ def _reads(work, name, digest):
         work.modules.find(name, Selector(digest=digest)),
         work.modules.find(name, Selector(alias="latest")),
         work.modules.by_digest(digest),
-        work.modules.versions(name),
         work.modules.search(search, limit=9, cursor=None).items,
         work.modules.facets(search)["role"],
         work.modules.facets(search)["tag"],

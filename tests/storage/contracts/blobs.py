@@ -46,6 +46,14 @@ class BlobStoreContract:
         info = blobs.info(digest)
         assert (info.digest, info.size_bytes) == (digest, 7)
 
+    def test_a_stamp_is_another_once_damaged_bytes_were_healed(self, blobs):
+        digest = blobs.put(b"weights")
+        assert blobs.stamp(digest) == blobs.stamp(digest)
+        self.damage(blobs, digest)
+        damaged = blobs.stamp(digest)
+        blobs.put(b"weights")
+        assert blobs.stamp(digest) != damaged
+
     def test_a_listing_has_every_blob_its_size_and_its_time(self, blobs):
         before = datetime.now(UTC) - CLOCKS_DIFFER
         sizes = {blobs.put(b"weights"): 7, blobs.put(b""): 0}
@@ -97,7 +105,7 @@ class BlobStoreContract:
             writer.commit(expected=blob_digest(b"weights"))
         assert blobs.get(blob_digest(b"weights")) == b"weights"
 
-    @pytest.mark.parametrize("way", ["get", "open", "info"])
+    @pytest.mark.parametrize("way", ["get", "open", "info", "stamp"])
     def test_bytes_that_are_not_there_are_not_found(self, blobs, way):
         with pytest.raises(NotFoundError, match="upload them first"):
             read(blobs, way, digest_of("nothing"))

@@ -8,6 +8,7 @@ import pytest
 from registry.errors import ConflictError, InvalidInputError, NotFoundError
 from registry.records import QueryStatus
 from tests.builders import dataset, deed, digest_of, kept_statistics, later, pipeline, query, task
+from tests.storage.contracts.units import of_module
 
 
 class PipelineRecordsContract:
@@ -179,10 +180,18 @@ class StatisticsRecordsContract:
             found = work.statistics.get([digest_of("one"), digest_of("three")])
             assert found == {digest_of("one"): kept_statistics("one")}
             assert work.statistics.get([]) == {}
-            assert len(work.statistics.of_module(digest_of("module"))) == 2
-            assert work.statistics.of_module(digest_of("other")) == ()
-            kept = work.statistics.of_module(digest_of("module"))
+            assert len(of_module(work, digest_of("module"))) == 2
+            assert of_module(work, digest_of("other")) == ()
+            kept = of_module(work, digest_of("module"))
             assert work.statistics.of_modules([digest_of("module"), digest_of("other")]) == {digest_of("module"): kept}
+
+    def test_statistics_that_come_together_are_kept_together(self, begin):
+        both = (kept_statistics("one"), kept_statistics("two", data="other"))
+        with begin() as work:
+            work.statistics.add(*both, both[0])
+            work.statistics.add()
+        with begin() as work:
+            assert work.statistics.get([one.key for one in both]) == {one.key: one for one in both}
 
     def test_many_keys_are_found_at_once(self, begin):
         with begin() as work:
@@ -199,7 +208,7 @@ class StatisticsRecordsContract:
         with begin() as work:
             assert work.statistics.remove_data(digest_of("mine")) == (digest_of("only mine"),)
             assert work.statistics.remove_data(digest_of("mine")) == ()
-            assert len(work.statistics.of_module(digest_of("module"))) == 1
+            assert len(of_module(work, digest_of("module"))) == 1
 
     def test_a_failure_is_kept_without_a_blob_and_frees_none(self, begin):
         failed = kept_statistics("one").model_copy(update={"blob": None, "scores": {}, "failure": "not finite"})
@@ -209,7 +218,7 @@ class StatisticsRecordsContract:
         with begin() as work:
             assert work.statistics.get([digest_of("one")]) == {digest_of("one"): failed}
             assert work.statistics.remove_data(digest_of("data")) == (digest_of("blob"),)
-            assert work.statistics.of_module(digest_of("module")) == ()
+            assert of_module(work, digest_of("module")) == ()
 
     def test_bytes_are_in_use_while_statistics_are_kept_in_them(self, begin):
         with begin() as work:

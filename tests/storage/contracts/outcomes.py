@@ -63,6 +63,13 @@ class OutcomeRecordsContract:
             assert work.outcomes.of_owner(None, metric="accuracy", how="fine_tuned") == (tuned,)
             assert work.outcomes.of_owner(None, metric="recall", how="fine_tuned") == ()
 
+    def test_the_outcomes_of_a_query_about_nothing_are_nobodys(self, begin):
+        with begin() as work:
+            work.queries.add(query("bare"), data=[])
+            work.outcomes.put([outcome("bare")])
+            assert len(work.outcomes.of_owner(None, metric=None, how=None)) == 1
+            assert work.outcomes.of_owner("ada", metric=None, how=None) == ()
+
     def test_whoever_lacks_a_dataset_of_a_query_does_not_find_its_outcomes(self, begin):
         with begin() as work:
             asked(work, "mine", "yours")
