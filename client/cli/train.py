@@ -45,7 +45,9 @@ class TrainOptions(RecipeOptions):
 
     data: Annotated[str, typer.Argument(help="Labelled images: zip, folder of class folders, parquet or npz.")]
     name: Annotated[str, typer.Option(help="NAMESPACE/NAME of the modules; they get endings such as -input.")]
-    out: Annotated[Path | None, typer.Option(help="Folder for the module files; default: runs/NAME.")] = None
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the module files; default: runs/NAME.", file_okay=False)
+    ] = None
     submit: Annotated[bool, typer.Option("--submit", help="Let a worker of the zoo train, and publish.")] = False
     publish: Annotated[bool, typer.Option("--publish", help="Publish what was trained here.")] = False
     baseline: Annotated[bool, typer.Option("--baseline", help="Train the same network end to end beside it.")] = False
