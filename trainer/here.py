@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from client.cache import digest_of_file
+from client.cli.data import tell_left_out
 from client.cli.failures import report
 from client.cli.output import answers
 from registry.errors import Fault, InvalidInputError, InvalidRecipeError
@@ -48,6 +49,9 @@ class HereOptions:
     tensorboard: Annotated[
         Path | None, typer.Option(help="Folder for event files, which TensorBoard draws.", file_okay=False)
     ] = None
+    leave_out_broken: Annotated[
+        bool, typer.Option("--leave-out-broken", help="Leave out images that cannot be read.")
+    ] = False
     json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False
 
     @property
@@ -135,7 +139,13 @@ def _train_one(options: HereOptions, recipe: TrainingRecipe, *, name: str) -> li
     kept = checkpoint.read_bytes() if checkpoint.exists() and not options.fresh else None
     saved = Saved(file_sink(checkpoint), options.seconds_between, kept)
     with Bar(Console(stderr=True), what=recipe.method) as bar, _history(options, name) as history:
-        data = read_training_data(options.data, recipe, pairs=options.pairs if recipe.pairs else None)
+        data = read_training_data(
+            options.data,
+            recipe,
+            pairs=options.pairs if recipe.pairs else None,
+            leave_out_broken=options.leave_out_broken,
+            on_left_out=lambda reader: tell_left_out(options.data.name, reader.left_out_count, reader.left_out),
+        )
         network = train(recipe, data, report=bar.tell, should_stop=lambda: False, saved=saved, history=history)
     return _write(network, out=options.out, name=name, method=recipe.method)
 

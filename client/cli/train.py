@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from client.cache import digest_of_bytes, digest_of_file
-from client.cli.data import existing, publish_dataset
+from client.cli.data import Sending, existing, publish_dataset
 from client.cli.options import module_name, opened, takes
 from client.cli.output import line, note, write_json
 from client.cli.progress import bars
@@ -58,6 +58,9 @@ class TrainOptions(RecipeOptions):
     tensorboard: Annotated[
         Path | None, typer.Option(help="Folder for event files, which TensorBoard draws.", file_okay=False)
     ] = None
+    leave_out_broken: Annotated[
+        bool, typer.Option("--leave-out-broken", help="Leave out images that cannot be read.")
+    ] = False
 
     def check(self) -> ModuleName:
         """The modules' name, once everything that can be wrong use has been looked at."""
@@ -102,7 +105,8 @@ def _train_there(options: TrainOptions) -> None:
     with opened(options) as zoo:
         if options.pairs is not None:
             zoo.blobs.put(options.pairs)
-        dataset = publish_dataset(zoo, existing(options.data))
+        sending = Sending(leave_out_broken=options.leave_out_broken)
+        dataset = publish_dataset(zoo, existing(options.data), sending)
         job = _followed(zoo, zoo.jobs.submit(options.name, options.recipe(dataset.digest)))
     if options.json:
         write_json(job)
@@ -146,7 +150,12 @@ def _check_status(status: int) -> None:
 
 def trainer_command(options: TrainOptions, *, recipe: Path, data: Path, out: Path) -> list[str]:
     """The command line that trains."""
-    switches = (("--json", options.json), ("--baseline", options.baseline), ("--fresh", options.fresh))
+    switches = (
+        ("--json", options.json),
+        ("--baseline", options.baseline),
+        ("--fresh", options.fresh),
+        ("--leave-out-broken", options.leave_out_broken),
+    )
     flags = [flag for flag, wanted in switches if wanted]
     given = (
         ("--pairs", options.pairs),

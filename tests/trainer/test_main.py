@@ -122,6 +122,21 @@ def test_broken_images_at_home_are_told_as_the_service_tells_them(tmp_path, monk
     assert (problem["code"], problem["errors"][0]["pointer"]) == ("invalid_dataset", "/cat/bad.png")
 
 
+def test_broken_images_are_dropped_from_training_only_where_that_is_asked_for(files, monkeypatch, capsys):
+    data = files / "data.zip"
+    data.write_bytes(zip_bytes({**folders(), "cat/bad.png": b"bad"}))
+    (files / "recipe.json").write_text(recipe(image_size=8, epochs=1).model_dump_json())
+    monkeypatch.setattr("trainer.here.train", stopped)
+    assert run(files, monkeypatch, "--data", str(data)) == 1
+    assert "error: 1 images cannot be read: 'cat/bad.png'" in capsys.readouterr().err
+    assert run(files, monkeypatch, "--data", str(data), "--leave-out-broken") == 130
+    assert "1 of the items in data.zip were left out:\n  cat/bad.png: " in capsys.readouterr().err
+
+
+def stopped(*_: object, **named: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_folder_that_cannot_be_written_is_told_before_training(files, monkeypatch, capsys):
     monkeypatch.setattr("trainer.here.train", None)
     below_a_file = files / "digits.npz" / "out"
