@@ -59,6 +59,7 @@ def test_a_command_says_of_itself_what_the_help_says_of_it(command: Command) -> 
         (["publish", "no-such.safetensors", "ada/digits"], "no-such.safetensors"),
         (["publish", __file__, "digits"], "'digits' is not namespace/name"),
         (["fetch", "ada/digits", "-o", "no-such-folder/x"], "no-such-folder"),
+        (["fetch", "ada/digits", "-o", "/"], "is a directory"),
         (["show", "ada/digits@0"], "0"),
         (["compose", "name", "ada/digits@x@y"], "x@y"),
         (["predict", "pipeline", "no-such.png"], "no-such.png"),
