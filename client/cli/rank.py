@@ -115,7 +115,7 @@ def _ranked_here(zoo: Zoo, options: RankOptions, asked: RankingOptions) -> Ranki
         options=asked,
         noise=options.wanted_noise(),
     )
-    return ranked_here(request, token=secret(options))
+    return ranked_here(request, token=secret(options), as_json=options.json)
 
 
 def _ranked(zoo: Zoo, options: RankOptions, asked: RankingOptions) -> Ranking:

@@ -18,8 +18,8 @@ from registry.rankings import Ranking
 SAID_WHY = (1, 2, 130, 143)
 
 
-def ranked_here(request: HomeRanking, *, token: str | None) -> Ranking:
-    """Let the trainer rank beside the images, a file or a folder.
+def ranked_here(request: HomeRanking, *, token: str | None, as_json: bool = False) -> Ranking:
+    """Let the trainer rank beside the images, a file or a folder; it tells failures, as JSON where that is asked for.
 
     Raises:
         SettingsError: networks cannot run here.
@@ -30,7 +30,9 @@ def ranked_here(request: HomeRanking, *, token: str | None) -> Ranking:
         path = Path(folder) / "request.json"
         path.write_text(request.model_copy(update={"data": str(data)}).model_dump_json())
         environment = os.environ if token is None else {**os.environ, "ZOO_TOKEN": token}
-        done = subprocess.run(ranker_command(path), check=False, stdout=subprocess.PIPE, env=environment)
+        done = subprocess.run(
+            ranker_command(path, as_json=as_json), check=False, stdout=subprocess.PIPE, env=environment
+        )
     if done.returncode in SAID_WHY:
         raise typer.Exit(done.returncode)
     if done.returncode != 0:
@@ -39,6 +41,6 @@ def ranked_here(request: HomeRanking, *, token: str | None) -> Ranking:
     return Ranking.model_validate_json(done.stdout)
 
 
-def ranker_command(request: Path) -> Sequence[str]:
+def ranker_command(request: Path, *, as_json: bool = False) -> Sequence[str]:
     """The command line that ranks here; the token travels in the environment, where others cannot read it."""
-    return [sys.executable, "-m", "trainer", "rank", "--request", str(request)]
+    return [sys.executable, "-m", "trainer", "rank", "--request", str(request), *(["--json"] if as_json else [])]
