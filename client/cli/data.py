@@ -48,7 +48,7 @@ def parse_classes(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
 def existing(text: str) -> Path:
     """A file or folder that is there, or wrong use."""
     path = Path(text)
-    if not path.exists():
+    if not text or not path.exists():
         raise typer.BadParameter(f"there is no file or folder {text!r}")
     return path
 
