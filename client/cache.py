@@ -246,14 +246,25 @@ def _modified(path: Path) -> float:
 
 
 def place_copy(source: Path, target: Path) -> None:
-    """Copy a cached file to where it is wanted: whole or not at all."""
+    """Copy a cached file to where it is wanted: whole or not at all, unless that is a pipe or a device."""
+    if target.exists() and not target.is_file():
+        with target.open("wb") as through:
+            _copy(source, through)
+        return
+    target = target.resolve()
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
     try:
-        with source.open("rb") as reader, draft.open("xb") as writer:
-            while chunk := reader.read(CHUNK_BYTES):
-                writer.write(chunk)
+        with draft.open("xb") as writer:
+            _copy(source, writer)
             writer.flush()
             os.fsync(writer.fileno())
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _copy(source: Path, writer: BinaryIO) -> None:
+    """Write a file's bytes to an open one."""
+    with source.open("rb") as reader:
+        while chunk := reader.read(CHUNK_BYTES):
+            writer.write(chunk)

@@ -14,6 +14,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from client.cli.failures import report
 from client.cli.options import takes
 from client.home_rankings import HomeRanking
 from client.inspections import InspectionRequest
@@ -29,8 +30,10 @@ from trainer.inspected import inspect
 from trainer.worker import Worker
 from trainer.wrapping import wrap
 
-FAILED, WRONG_USE = 1, 2
+FAILED = 1
 DEFAULT_URL = "http://127.0.0.1:8000"
+
+AsJson = Annotated[bool, typer.Option("--json", help="Tell a failure as JSON too.")]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 log = structlog.get_logger()
@@ -64,8 +67,10 @@ def work(
 @app.command("inspect")
 def inspect_here(
     request: Annotated[Path, typer.Option(help="What to inspect, a JSON file.", exists=True, dir_okay=False)],
+    json: AsJson = False,
 ) -> None:
     """Score every block boundary of a pipeline on labelled images, and print JSON."""
+    del json  # `main` looks for it
     try:
         asked = InspectionRequest.model_validate_json(request.read_bytes())
     except ValidationError as error:
@@ -78,8 +83,10 @@ def inspect_here(
 @app.command("rank")
 def rank_here(
     request: Annotated[Path, typer.Option(help="What to rank, a JSON file.", exists=True, dir_okay=False)],
+    json: AsJson = False,
 ) -> None:
     """Rank a zoo's modules on images that stay here, and print JSON."""
+    del json  # `main` looks for it
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     asked = HomeRanking.model_validate_json(request.read_bytes())
     secret = Settings.load().token
@@ -112,12 +119,12 @@ app.command("wrap")(wrap)
 
 
 def main() -> None:
-    """Run the command line: exit code 0 done, 1 failed, 2 wrong use."""
+    """Run the command line: exit code 0 done, 1 failed, 2 wrong use; a failure is told as `zoo` tells it."""
     try:
         app()
-    except ZooError as error:
-        sys.stderr.write(f"error: {error.detail}\n")
-        sys.exit(WRONG_USE if isinstance(error, InvalidInputError) else FAILED)
+    except (ZooError, OSError) as error:
+        report(error, as_json="--json" in sys.argv[1:])
+        sys.exit(FAILED)
     except KeyboardInterrupt:
         sys.exit(130)
 

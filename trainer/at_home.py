@@ -1,7 +1,6 @@
 """`python -m trainer rank`: modules of a zoo run here, beside images that stay here; statistics go to the zoo."""
 
-import os
-import platform
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from client.cache import digest_of_file
 from client.home_rankings import HomeRanking
 from client.zoo import Zoo
 from registry.dataset_file import limits_from, summarise
-from registry.errors import ZooError
+from registry.errors import JobFailedError, ZooError
 from registry.rankings import QueryState, Ranking, RankingQuestion
 from registry.records import QueryStatus
 from registry.settings import Settings
@@ -57,6 +56,8 @@ def rank_at_home(zoo: Zoo, request: HomeRanking, *, report: Report) -> Ranking:
     promise = None if request.noise is None else NoisePromise(request.noise)
     with _working(zoo, asked.id, Duties(zoo, at_home={dataset.digest: data}, promise=promise)) as lane:
         state = _followed(zoo, asked, lane, report=report)
+    if state.status is QueryStatus.FAILED and lane.failure is not None:
+        raise JobFailedError(lane.failure)
     return zoo.queries.ranking_of(state)
 
 
@@ -83,7 +84,7 @@ def _working(zoo: Zoo, query: str, duties: Duties) -> Iterator[Lane]:
         zoo,
         duties,
         kinds=(SCORE_HERE,),
-        name=f"{platform.node() or 'home'}-{os.getpid()}/here",
+        name=f"home-{secrets.token_hex(4)}/here",  # of the machine the zoo need not know
         stop=threading.Event(),
         wait_seconds=CLAIM_SECONDS,
         query=query,

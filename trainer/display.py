@@ -17,7 +17,10 @@ from trainer.run import TrainedModule
 
 
 class Bar:
-    """One bar over a run: what is trained, its epoch, objective and alignment, images a second, time left."""
+    """One bar over a run: what is trained, its epoch, objective and alignment, images a second, time left.
+
+    Where nobody looks there is none, so that standard error holds what is said, and nothing else.
+    """
 
     def __init__(self, console: Console, *, what: str) -> None:
         """Args: console: where it is drawn; what: the method, for people."""
@@ -29,6 +32,7 @@ class Bar:
             TextColumn("{task.fields[told]}"),
             TimeRemainingColumn(),
             console=console,
+            disable=not console.is_terminal,
         )
         self._task: TaskID = self._bars.add_task(what, total=None, told="")
 

@@ -10,6 +10,7 @@ from typing import assert_never
 
 import structlog
 
+from client.cache import digest_of_file
 from client.zoo import Zoo
 from registry.dataset_file import LabelledImages
 from registry.errors import (
@@ -238,6 +239,7 @@ class Duties:
         """A file of somebody's data, in a folder that goes when the block ends: whoever removes it may rely on that."""
         if digest in self._at_home:
             yield self._at_home[digest]
+            _check_same(self._at_home[digest], digest)
             return
         with TemporaryDirectory(prefix="zoo-data-") as folder:
             yield patiently(
@@ -263,3 +265,9 @@ class Duties:
         """A task's images as an input module wants them."""
         with self._borrowed(work.task.dataset, lease) as path:
             return read_task(path, work, preprocessing=input_module.preprocessing)
+
+
+def _check_same(file: Path, digest: Digest) -> None:
+    """Raises JobFailedError where a file is no longer what was stated: statistics must be of these very images."""
+    if digest_of_file(file) != digest:
+        raise JobFailedError(f"{file.name} was changed while modules ran on it; rank it again")

@@ -1,6 +1,7 @@
 """`python -m trainer train`: train a recipe's modules on a dataset file without a zoo, and write their files."""
 
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from client.cache import digest_of_file
+from client.cli.data import tell_left_out
+from client.cli.failures import report
 from client.cli.output import answers
-from registry.errors import Fault, InvalidRecipeError
+from registry.errors import Fault, InvalidInputError, InvalidRecipeError
 from registry.names import parse_word
 from registry.recipes import PairsSpec, TrainingRecipe
 from registry.settings import Settings
@@ -23,6 +26,8 @@ from trainer.event_files import EventFiles
 from trainer.history import History, untold
 from trainer.reading import read_training_data
 from trainer.run import TrainedNetwork, train
+
+WRONG_USE = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,9 @@ class HereOptions:
     tensorboard: Annotated[
         Path | None, typer.Option(help="Folder for event files, which TensorBoard draws.", file_okay=False)
     ] = None
+    leave_out_broken: Annotated[
+        bool, typer.Option("--leave-out-broken", help="Leave out images that cannot be read.")
+    ] = False
     json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False
 
     @property
@@ -61,11 +69,7 @@ def train_here(options: HereOptions) -> None:
 
     A run that was ended goes on from its last checkpoint when the same command is given again.
     """
-    parse_word(options.name, what="name")
-    recipe = _read_recipe(options)
-    runs = {options.name: recipe}
-    if options.baseline:
-        runs[f"{options.name}-end-to-end"] = _changed(recipe, method="end-to-end", pairs=None)
+    runs = _planned(options)
     rows = [row for name, planned in runs.items() for row in _train_one(options, planned, name=name)]
     for name in runs:
         forget(options.checkpoint(name))
@@ -73,6 +77,32 @@ def train_here(options: HereOptions) -> None:
         sys.stdout.write(TrainedRows(modules=tuple(rows)).model_dump_json() + "\n")
     else:
         answers().print(table_of(rows))
+
+
+def _planned(options: HereOptions) -> dict[str, TrainingRecipe]:
+    """The recipe of each run by its name; what cannot be run, or not be kept, is wrong use before anything is read."""
+    try:
+        parse_word(options.name, what="name")
+        recipe = _read_recipe(options)
+        runs = {options.name: recipe}
+        if options.baseline:
+            runs[f"{options.name}-end-to-end"] = _changed(recipe, method="end-to-end", pairs=None)
+        _check_writable(options.out)
+    except InvalidInputError as error:
+        report(error, as_json=options.json)
+        raise typer.Exit(WRONG_USE) from error
+    return runs
+
+
+def _check_writable(folder: Path) -> None:
+    """Make a folder, and write to it: a run takes long. Raises InvalidInputError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as trial:
+            trial.write(b"trial")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InvalidInputError(f"--out: the folder {folder} cannot be written ({reason}); name another") from error
 
 
 def _read_recipe(options: HereOptions) -> TrainingRecipe:
@@ -109,7 +139,13 @@ def _train_one(options: HereOptions, recipe: TrainingRecipe, *, name: str) -> li
     kept = checkpoint.read_bytes() if checkpoint.exists() and not options.fresh else None
     saved = Saved(file_sink(checkpoint), options.seconds_between, kept)
     with Bar(Console(stderr=True), what=recipe.method) as bar, _history(options, name) as history:
-        data = read_training_data(options.data, recipe, pairs=options.pairs if recipe.pairs else None)
+        data = read_training_data(
+            options.data,
+            recipe,
+            pairs=options.pairs if recipe.pairs else None,
+            leave_out_broken=options.leave_out_broken,
+            on_left_out=lambda reader: tell_left_out(options.data.name, reader.left_out_count, reader.left_out),
+        )
         network = train(recipe, data, report=bar.tell, should_stop=lambda: False, saved=saved, history=history)
     return _write(network, out=options.out, name=name, method=recipe.method)
 
@@ -125,7 +161,6 @@ def _history(options: HereOptions, name: str) -> Iterator[History]:
 
 
 def _write(network: TrainedNetwork, *, out: Path, name: str, method: str) -> list[TrainedRow]:
-    out.mkdir(parents=True, exist_ok=True)
     rows = []
     for module in network.modules:
         file = out / f"{name}-{module.ending}.safetensors"

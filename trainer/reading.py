@@ -1,13 +1,13 @@
 """Dataset files into what training, scoring and prediction take; only images that are wanted are decoded."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import numpy as np
 
 from registry.dataset_file import (
-    DatasetLimits,
+    DatasetReader,
     LabelledImages,
     NamedImages,
     in_natural_order,
@@ -28,10 +28,23 @@ from trainer.seeds import Purpose
 from trainer.supervision import read_pairs
 
 Classes = Mapping[str, Sequence[str]]
+OnLeftOut = Callable[[DatasetReader], None]
+"""Is told, by the reader that has come to its end, what was left out."""
 Shape = tuple[int, int, int]
 
 
-def read_training_data(path: Path, recipe: TrainingRecipe, *, pairs: Path | None = None) -> TrainingData:
+def say_nothing(reader: DatasetReader) -> None:
+    """Leave what was left out untold: whoever uploaded the dataset was told of it then."""
+
+
+def read_training_data(
+    path: Path,
+    recipe: TrainingRecipe,
+    *,
+    pairs: Path | None = None,
+    leave_out_broken: bool = True,
+    on_left_out: OnLeftOut = say_nothing,
+) -> TrainingData:
     """A recipe's examples of a dataset file, prepared as its input module will want images.
 
     Unless the recipe has a size, images keep the one they all have, up to 128 pixels a side; else they become
@@ -41,9 +54,11 @@ def read_training_data(path: Path, recipe: TrainingRecipe, *, pairs: Path | None
         path: the dataset.
         recipe: which of its examples, and at which size.
         pairs: a table of known pairs, whose numbers count all images of the file, also those that are left out.
+        leave_out_broken: leave broken images out, as was agreed when the dataset was uploaded, rather than refuse it.
+        on_left_out: told what was left out.
 
     Raises:
-        InvalidDatasetError: the file is not acceptable.
+        InvalidDatasetError: the file is not acceptable; a fault for each broken image that may not be left out.
         InvalidTaskError: the dataset lacks a label of the task.
         InvalidRecipeError: the table of pairs cannot be used.
     """
@@ -51,7 +66,9 @@ def read_training_data(path: Path, recipe: TrainingRecipe, *, pairs: Path | None
     with path.open("rb") as file:
         labels = read_labels(file, limits=limits)
         classes, drawn = _choose(labels, recipe)
-        shapes = _shapes(file, limits, rows=drawn)
+        reader = read_examples(file, limits=limits, leave_out_broken=leave_out_broken)
+        shapes = _shapes(reader, rows=drawn)
+        on_left_out(reader)
         pixels = _pixels(set(shapes.values()), recipe=recipe)
         loaded = load_arrays(file, preprocessing=pixels, limits=limits, classes=classes, rows=shapes.keys())
     mean, std = channel_moments(loaded.images)
@@ -124,13 +141,17 @@ def _pixels(found: Collection[Shape], *, recipe: TrainingRecipe) -> Preprocessin
     return Preprocessing(colour=colour, height=height, width=width, mean=(0.0,) * channels, std=(1.0,) * channels)
 
 
-def _shapes(file: BinaryIO, limits: DatasetLimits, *, rows: Collection[int]) -> dict[int, Shape]:
-    """Shapes (h, w, c) of the images in these rows, ascending; broken images, which are left out, have none."""
-    reader = read_examples(file, limits=limits, leave_out_broken=True)
+def _shapes(reader: DatasetReader, *, rows: Collection[int]) -> dict[int, Shape]:
+    """Shapes (h, w, c) of the images in these rows, ascending; broken images that are left out have none.
+
+    Raises:
+        InvalidDatasetError: images are broken, and are not to be left out.
+    """
     shapes: dict[int, Shape] = {}
     for row, candidate in enumerate(reader.candidates()):
         example = reader.decode(candidate) if row in rows else None
         if example is not None:
             height, width, channels = example.image.shape
             shapes[row] = (height, width, channels)
+    reader.finish()
     return shapes

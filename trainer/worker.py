@@ -97,7 +97,8 @@ class Worker:
 class Lane:
     """One job after the other, of some kinds. `held`: the job it does; `refusal`: why it cannot go on.
 
-    `query`: the one whose jobs are done at home; a lane of the zoo's workers has none.
+    `query`: the one whose jobs are done at home; a lane of the zoo's workers has none. `failure`: why its last job
+    failed, in full; of a job at home the zoo is told no more than the kind of failure, for words may quote the data.
     """
 
     zoo: Zoo
@@ -109,6 +110,7 @@ class Lane:
     held: Job | None = None
     refusal: ZooError | None = None
     query: str | None = None
+    failure: str | None = None
     spans: Spans = NO_SPANS
 
     @property
@@ -230,7 +232,12 @@ class Lane:
             raise
         except ZooError as error:
             log.warning("job failed", job=job.id, why=error.detail)
-            return error.detail
+            return self._told(error, error.detail)
         except Exception as error:
             log.exception("job failed", job=job.id)
-            return f"{type(error).__name__}: {error}"
+            return self._told(error, f"{type(error).__name__}: {error}")
+
+    def _told(self, error: Exception, words: str) -> str:
+        """What the zoo is told of a failure."""
+        self.failure = words
+        return words if self.query is None else type(error).__name__

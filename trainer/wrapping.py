@@ -56,8 +56,10 @@ def wrap(
     weights: Annotated[Path, typer.Option(help="Weights (safetensors).", exists=True, dir_okay=False)],
     out: Annotated[Path, typer.Option(help="Folder for the module files.", file_okay=False)],
     name: Annotated[str, typer.Option(help="Names begin with it: NAME-input, NAME-hidden-1.")] = "backbone",
+    json: Annotated[bool, typer.Option("--json", help="Tell a failure as JSON.")] = False,
 ) -> None:
     """Make module files of a torchvision or timm backbone from weights that are here."""
+    del json  # `trainer.__main__` looks for it
     try:
         asked = WrapRequest.model_validate_json(request.read_bytes())
     except ValidationError as error:

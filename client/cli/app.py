@@ -11,9 +11,9 @@ import typer
 
 from client.cli.failures import report
 from client.cli.refusals import TellingCommand
-from registry.errors import ZooError
+from registry.errors import InvalidInputError, ZooError
 
-EXIT_FAILED = 1
+EXIT_FAILED, EXIT_WRONG_USE = 1, 2
 DISTRIBUTION = "module-zoo"
 
 
@@ -61,6 +61,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ZooError, OSError) as error:
         report(error, as_json="--json" in given)
         sys.exit(EXIT_FAILED)
+    except ValueError:  # of text that cannot be sent, or written as JSON
+        odd = [ascii(word) for word in given if not _is_text(word)]
+        if not odd:
+            raise
+        report(InvalidInputError(f"{odd[0]} is not UTF-8; write or rename it so"), as_json="--json" in given)
+        sys.exit(EXIT_WRONG_USE)
+
+
+def _is_text(word: str) -> bool:
+    """Whether an argument is UTF-8; what is not comes with bytes that stand for none."""
+    return word.encode(errors="replace").decode() == word
 
 
 def application(arguments: Sequence[str]) -> typer.Typer:

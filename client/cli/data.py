@@ -14,7 +14,7 @@ from client.folders import as_file
 from client.zoo import Zoo
 from registry.errors import ConflictError, NotFoundError
 from registry.names import parse_digest
-from registry.records import Dataset
+from registry.records import Dataset, LeftOut
 
 CLASSES_HELP = 'What the labels mean: "cat,dog" picks labels, "vehicle=car+ship" merges them; may be repeated.'
 
@@ -48,7 +48,7 @@ def parse_classes(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
 def existing(text: str) -> Path:
     """A file or folder that is there, or wrong use."""
     path = Path(text)
-    if not path.exists():
+    if not text or not path.exists():
         raise typer.BadParameter(f"there is no file or folder {text!r}")
     return path
 
@@ -75,11 +75,16 @@ def publish_dataset(zoo: Zoo, data: Path, sending: Sending = ALL_OF_IT) -> Datas
         dataset = zoo.datasets.publish(
             file, leave_out_broken=sending.leave_out_broken, stated_too=sending.stated_too, on_bytes=on_bytes
         )
-    if dataset.left_out_count:
-        note(f"{dataset.left_out_count} of the items in {data} were left out:")
-    for item in dataset.left_out[:5]:
-        note(f"  {item.item}: {item.reason}")
+    tell_left_out(str(data), dataset.left_out_count, dataset.left_out)
     return dataset
+
+
+def tell_left_out(data: str, count: int, first: Sequence[LeftOut]) -> None:
+    """Say how many of the items in a dataset were left out, and why the first of them."""
+    if count:
+        note(f"{count} of the items in {data} were left out:")
+    for item in first[:5]:
+        note(f"  {item.item}: {item.reason}")
 
 
 def task_of(zoo: Zoo, data: str, classes: Sequence[str], sending: Sending) -> str:

@@ -27,6 +27,7 @@ STOP_SECONDS = 20.0
 LOOK_SECONDS = 0.2
 DEMO_PORT = 8000
 DATA = "digits.zip"
+SETTINGS = "ZOO_"
 
 TASKS = {
     "zero-one": "0,1",
@@ -105,8 +106,13 @@ class Story:
         if not self.quiet:
             line(f"$ zoo {shlex.join(words)}")
         command = [sys.executable, "-m", "client.cli.app", *words, *(["--json"] if self.quiet else [])]
-        environment = {**os.environ, "ZOO_URL": f"http://127.0.0.1:{self.port}"}
-        _run(command, environment, silent=self.quiet and not last)
+        _run(command, environment_of(self.out, port=self.port), silent=self.quiet and not last)
+
+
+def environment_of(out: Path, *, port: int) -> dict[str, str]:
+    """What the demo's programs are told: none of the user's own settings, so that no zoo of theirs is written to."""
+    others = {name: value for name, value in os.environ.items() if not name.upper().startswith(SETTINGS)}
+    return {**others, "ZOO_HOME": str((out / "home").resolve()), "ZOO_URL": f"http://127.0.0.1:{port}"}
 
 
 def _run(command: list[str], environment: "os._Environ[str] | dict[str, str]", *, silent: bool = False) -> None:
@@ -124,11 +130,10 @@ def _run(command: list[str], environment: "os._Environ[str] | dict[str, str]", *
 def service(out: Path, *, keep: bool) -> Iterator[int]:
     """The service with one worker, on data in the demo's folder, as long as the block lasts; gives its port."""
     port = _free_port()
-    environment = {**os.environ, "ZOO_HOME": str((out / "home").resolve())}
     with (out / "service.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "client.cli.app", "serve", "--host", "127.0.0.1", "--port", str(port)],
-            env=environment,
+            env=environment_of(out, port=port),
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,

@@ -8,6 +8,8 @@ from registry.errors import ZooError
 
 RED, PLAIN = "\x1b[31m", "\x1b[0m"
 SHOWN_FAULTS = 20
+REMEDIES = {"broken_image": "--leave-out-broken leaves out images that cannot be read"}
+"""Options that help against faults of a kind."""
 
 
 def report(error: ZooError | OSError, *, as_json: bool) -> None:
@@ -42,4 +44,6 @@ def _for_people(error: ZooError | OSError) -> str:
     told = [fault for fault in faults if fault.detail not in str(error)]
     lines += [f"  {fault.pointer}: {fault.detail}" if fault.pointer else f"  {fault.detail}" for fault in told]
     hidden = len(lines) - 1 - SHOWN_FAULTS
-    return "\n".join([*lines[: SHOWN_FAULTS + 1], *([f"  and {hidden} more"] if hidden > 0 else [])])
+    more = [f"  and {hidden} more"] if hidden > 0 else []
+    remedies = [remedy for code, remedy in REMEDIES.items() if any(fault.code == code for fault in faults)]
+    return "\n".join([*lines[: SHOWN_FAULTS + 1], *more, *remedies])

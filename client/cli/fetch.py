@@ -31,7 +31,13 @@ class FetchOptions(ZooOptions):
     ref: Annotated[str, typer.Argument(help="Version: namespace/name@3, @sha256:... or @alias.", metavar="REF")]
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Where to write it; default: NAME-VERSION.safetensors here."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where to write it; default: NAME-VERSION.safetensors here.",
+            dir_okay=False,
+            readable=False,
+        ),
     ] = None
 
 

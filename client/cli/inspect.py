@@ -58,7 +58,7 @@ def inspect(options: InspectOptions) -> None:
         request = InspectionRequest(
             modules=modules, data=str(file), classes=classes, examples=options.examples, seed=options.seed
         )
-        inspection = _inspected(request)
+        inspection = _inspected(request, as_json=options.json)
     if options.plot is not None and format_ is not None:
         options.plot.write_bytes(draw_depth(inspection, format_))
         note(f"the plot is in {options.plot}")
@@ -121,16 +121,16 @@ def _fetched(options: InspectOptions, name: str) -> tuple[ModuleFile, ...]:
     return tuple(ModuleFile(name=module.ref, file=str(path)) for module, path in zip(pinned, files, strict=True))
 
 
-def _inspected(request: InspectionRequest) -> Inspection:
+def _inspected(request: InspectionRequest, *, as_json: bool) -> Inspection:
     """Let the trainer inspect, in a process of its own. Raises JobFailedError when that was killed."""
     with tempfile.TemporaryDirectory(prefix="module-zoo-") as folder:
         path = Path(folder) / "request.json"
         path.write_text(request.model_dump_json())
-        done = run(inspector_command(path), stdout=subprocess.PIPE)
+        done = run(inspector_command(path, as_json=as_json), stdout=subprocess.PIPE)
     check_ended(done.returncode, what="inspecting", remedy=FEWER)
     return Inspection.model_validate_json(done.stdout)
 
 
-def inspector_command(request: Path) -> Sequence[str]:
+def inspector_command(request: Path, *, as_json: bool = False) -> Sequence[str]:
     """The command line that inspects."""
-    return [sys.executable, "-m", "trainer", "inspect", "--request", str(request)]
+    return [sys.executable, "-m", "trainer", "inspect", "--request", str(request), *(["--json"] if as_json else [])]

@@ -111,7 +111,9 @@ def opened(options: ZooOptions) -> Iterator[Zoo]:
 
 
 def zoo_at(url: str, token: str | None) -> Zoo:
-    """The zoo at an address that is one, or wrong use."""
+    """The zoo at an address that is one, with a token that can be one, or wrong use."""
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise typer.BadParameter("the token holds what no token does: only ASCII, on one line; copy it again")
     with wrong_use():
         return Zoo(url, token)
 

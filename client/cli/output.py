@@ -1,15 +1,38 @@
 """What commands write: answers to standard output, everything else to standard error."""
 
 import sys
+import unicodedata
 
 from pydantic import BaseModel
-from rich.console import Console
-from rich.markup import escape
+from rich.console import Console, RenderableType
+from rich.style import StyleType
 from rich.table import Table
+from rich.text import Text
 
 from registry.records import PublishedModule
 
 PIPED_WIDTH = 200
+KEPT = frozenset("\n\t")
+UNSAFE = frozenset({"Cc", "Cs"})
+"""Characters that a terminal obeys, and bytes of file names that are no text and cannot be written at all."""
+
+
+class TextTable(Table):
+    """A table whose cells are shown as they are: rich would take ``[...]`` in names for markup and drop it, or fail."""
+
+    def add_row(self, *cells: RenderableType | None, style: StyleType | None = None, end_section: bool = False) -> None:
+        """Add one row; a cell that is to have a style of its own is a `Text`."""
+        shown = (verbatim(cell) if isinstance(cell, str) else cell for cell in cells)
+        super().add_row(*shown, style=style, end_section=end_section)
+
+
+def verbatim(text: str) -> Text:
+    """Text as it is, without markup or emoji codes; what a terminal would obey is written as an escape."""
+    return Text("".join(letter if _is_plain(letter) else repr(letter)[1:-1] for letter in text))
+
+
+def _is_plain(letter: str) -> bool:
+    return letter in KEPT or unicodedata.category(letter) not in UNSAFE
 
 
 def answers() -> Console:
@@ -29,7 +52,7 @@ def write_json(model: BaseModel) -> None:
 
 def plain_table(*headers: str) -> Table:
     """A table without rules, whose cells fold rather than lose text; without a header line where no column has one."""
-    table = Table(box=None, header_style="bold", pad_edge=False, show_header=any(headers))
+    table = TextTable(box=None, header_style="bold", pad_edge=False, show_header=any(headers))
     for header in headers:
         table.add_column(header, overflow="fold")
     return table
@@ -37,12 +60,12 @@ def plain_table(*headers: str) -> Table:
 
 def line(text: str) -> None:
     """Write one line to standard output, as it is."""
-    answers().print(escape(text), soft_wrap=True)
+    answers().print(verbatim(text), soft_wrap=True)
 
 
 def note(text: str) -> None:
     """Write one remark to standard error."""
-    notes().print(escape(text), soft_wrap=True)
+    notes().print(verbatim(text), soft_wrap=True)
 
 
 def warn_of_yanked(module: PublishedModule) -> None:

@@ -135,7 +135,7 @@ def _publish_backbone(options: PublishOptions, target: ModuleName, request: Wrap
     with tempfile.TemporaryDirectory(prefix="module-zoo-") as folder, opened(options) as zoo:
         out = Path(folder)
         (out / "request.json").write_text(request.model_dump_json())
-        command = wrap_command(options.file, out)
+        command = wrap_command(options.file, out, as_json=options.json)
         check_ended(run(command, stdout=subprocess.DEVNULL).returncode, what="wrapping")
         files = trained_files(out, FILES)
         found = [_published(zoo, name_of(target, file, alone=len(files) == 1), file) for file in files]
@@ -146,10 +146,10 @@ def _publish_backbone(options: PublishOptions, target: ModuleName, request: Wrap
         _say(module, created=created)
 
 
-def wrap_command(weights: Path, out: Path) -> list[str]:
+def wrap_command(weights: Path, out: Path, *, as_json: bool = False) -> list[str]:
     """The command line that makes module files of a backbone, as ``request.json`` in ``out`` asks for."""
     where = ["--request", str(out / "request.json"), "--weights", str(weights), "--out", str(out), "--name", FILES]
-    return [sys.executable, "-m", "trainer", "wrap", *where]
+    return [sys.executable, "-m", "trainer", "wrap", *where, *(["--json"] if as_json else [])]
 
 
 def name_of(target: ModuleName, file: Path, *, alone: bool) -> str:

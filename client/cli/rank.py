@@ -1,7 +1,5 @@
 """`zoo rank`: which modules would serve my data."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -9,7 +7,7 @@ import typer
 
 from client.cli.data import CLASSES_HELP, Sending, SendOption, check_use, existing, parse_classes, task_of
 from client.cli.options import ZooOptions, module_ref, opened, secret, takes, wrong_use
-from client.cli.output import answers, line, note, plain_table, write_json
+from client.cli.output import answers, line, plain_table, write_json
 from client.cli.plots import PlotOption, plot_format, write_plot
 from client.cli.progress import bars
 from client.cli.rank_here import ranked_here
@@ -17,7 +15,6 @@ from client.cli.scores import bar_scale, decision_text, interval_bar
 from client.home_rankings import HomeRanking
 from client.zoo import Zoo
 from kernel_methods.kernels import RankBy
-from registry.errors import InvalidDatasetError
 from registry.noise import DEFAULT_DELTA, LARGEST_DELTA, Noise
 from registry.rankings import DEFAULT_SEED, POOLED, Ranking, RankingOptions, RankingQuestion, RankingRow, pooling_words
 
@@ -118,29 +115,17 @@ def _ranked_here(zoo: Zoo, options: RankOptions, asked: RankingOptions) -> Ranki
         options=asked,
         noise=options.wanted_noise(),
     )
-    return ranked_here(request, token=secret(options))
+    return ranked_here(request, token=secret(options), as_json=options.json)
 
 
 def _ranked(zoo: Zoo, options: RankOptions, asked: RankingOptions) -> Ranking:
     """Send the data where that is needed, ask, and wait for the answer."""
-    with _remedy_named(quiet=options.json):
-        sending = Sending(leave_out_broken=options.leave_out_broken, stated_too=options.send)
-        task = task_of(zoo, options.data, options.classes, sending)
+    sending = Sending(leave_out_broken=options.leave_out_broken, stated_too=options.send)
+    task = task_of(zoo, options.data, options.classes, sending)
     with bars() as bar:
         on_progress = bar.work("ranking")
         question = RankingQuestion(**dict(asked), task=task)
         return zoo.queries.rank(question, on_state=lambda state: on_progress(state.progress))
-
-
-@contextmanager
-def _remedy_named(*, quiet: bool) -> Iterator[None]:
-    """Name the option that leaves broken images out, where they are what the data is refused for."""
-    try:
-        yield
-    except InvalidDatasetError as error:
-        if not quiet and any(fault.code == "broken_image" for fault in error.faults):
-            note("zoo rank --leave-out-broken leaves out images that cannot be read")
-        raise
 
 
 def write_ranking(ranking: Ranking) -> None:

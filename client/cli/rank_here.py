@@ -14,8 +14,8 @@ from client.home_rankings import HomeRanking
 from registry.rankings import Ranking
 
 
-def ranked_here(request: HomeRanking, *, token: str | None) -> Ranking:
-    """Let the trainer rank beside the images, a file or a folder.
+def ranked_here(request: HomeRanking, *, token: str | None, as_json: bool = False) -> Ranking:
+    """Let the trainer rank beside the images, a file or a folder; it tells failures, as JSON where that is asked for.
 
     Raises:
         SettingsError: networks cannot run here.
@@ -26,11 +26,11 @@ def ranked_here(request: HomeRanking, *, token: str | None) -> Ranking:
         path = Path(folder) / "request.json"
         path.write_text(request.model_copy(update={"data": str(data)}).model_dump_json())
         environment = os.environ if token is None else {**os.environ, "ZOO_TOKEN": token}
-        done = run(ranker_command(path), stdout=subprocess.PIPE, env=environment)
+        done = run(ranker_command(path, as_json=as_json), stdout=subprocess.PIPE, env=environment)
     check_ended(done.returncode, what="ranking here", remedy=FEWER)
     return Ranking.model_validate_json(done.stdout)
 
 
-def ranker_command(request: Path) -> Sequence[str]:
+def ranker_command(request: Path, *, as_json: bool = False) -> Sequence[str]:
     """The command line that ranks here; the token travels in the environment, where others cannot read it."""
-    return [sys.executable, "-m", "trainer", "rank", "--request", str(request)]
+    return [sys.executable, "-m", "trainer", "rank", "--request", str(request), *(["--json"] if as_json else [])]

@@ -1,13 +1,13 @@
 """`zoo search`: which modules there are."""
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import Annotated, Literal
 
 import typer
 
 from client.cli.options import ZooOptions, opened, takes, tensor_type, word
 from client.cli.output import answers, line, plain_table, write_json
+from client.zoo import Zoo
 from registry.manifest import Role
 from registry.records import ModuleSearch, Page, PublishedModule, Verification, VerificationState
 
@@ -16,6 +16,7 @@ VERIFIED = {
     VerificationState.VERIFIED: "yes",
     VerificationState.REFUSED: "refused",
 }
+LARGEST_PAGE = 200
 Sort = Literal["name", "-name", "published_at", "-published_at"]
 
 
@@ -55,17 +56,27 @@ def search(options: SearchOptions) -> None:
     """Search the modules of the zoo."""
     fields = options.fields
     with opened(options) as zoo:
-        found = zoo.modules.every(fields, page_size=min(200, options.limit + 1))
-        modules = tuple(islice(found, options.limit + 1))
-    shown, more = modules[: options.limit], len(modules) > options.limit
+        found = _found(zoo, fields, limit=options.limit)
     if options.json:
-        write_json(Page[PublishedModule](items=shown))
-    elif not shown:
+        write_json(found)
+    elif not found.items:
         line("No module fits; search for less, or publish one with `zoo train --publish`.")
     else:
-        _write_table(shown)
-        if more:
+        _write_table(found.items)
+        if found.next_cursor is not None:
             line(f"There are more than {options.limit}; narrow the search, or raise --limit.")
+
+
+def _found(zoo: Zoo, fields: ModuleSearch, *, limit: int) -> Page[PublishedModule]:
+    """The first modules that fit, and the cursor from which the zoo tells the others."""
+    items: tuple[PublishedModule, ...] = ()
+    cursor = None
+    while len(items) < limit:
+        page = zoo.modules.search(fields, limit=min(LARGEST_PAGE, limit - len(items)), cursor=cursor)
+        items, cursor = (*items, *page.items), page.next_cursor
+        if cursor is None:
+            break
+    return Page(items=items, next_cursor=cursor)
 
 
 def _write_table(modules: tuple[PublishedModule, ...]) -> None:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.pretty import Pretty
+from rich.text import Text
 
 from client.cli.options import ZooOptions, module_ref, opened, takes
 from client.cli.output import answers, plain_table, write_json
@@ -50,7 +50,7 @@ def _write(shown: Shown) -> None:
     """Facts in two columns, then the architecture and the recipe as they are."""
     console, table = answers(), plain_table("", "")
     for key, value in _facts(shown):
-        table.add_row(f"[bold]{key}[/bold]", escape(value))
+        table.add_row(Text(key, style="bold"), value)
     console.print(table)
     manifest = shown.module.model_dump(mode="json", exclude_none=True)
     for key in ("architecture", "feature_map", "preprocessing", "recipe"):

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from client.cache import digest_of_bytes, digest_of_file
-from client.cli.data import existing, publish_dataset
+from client.cli.data import Sending, existing, publish_dataset
 from client.cli.options import module_name, opened, takes
 from client.cli.output import line, note, write_json
 from client.cli.programs import check_ended, run
@@ -44,7 +44,9 @@ class TrainOptions(RecipeOptions):
 
     data: Annotated[str, typer.Argument(help="Labelled images: zip, folder of class folders, parquet or npz.")]
     name: Annotated[str, typer.Option(help="NAMESPACE/NAME of the modules; they get endings such as -input.")]
-    out: Annotated[Path | None, typer.Option(help="Folder for the module files; default: runs/NAME.")] = None
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the module files; default: runs/NAME.", file_okay=False)
+    ] = None
     submit: Annotated[bool, typer.Option("--submit", help="Let a worker of the zoo train, and publish.")] = False
     publish: Annotated[bool, typer.Option("--publish", help="Publish what was trained here.")] = False
     baseline: Annotated[bool, typer.Option("--baseline", help="Train the same network end to end beside it.")] = False
@@ -55,6 +57,9 @@ class TrainOptions(RecipeOptions):
     tensorboard: Annotated[
         Path | None, typer.Option(help="Folder for event files, which TensorBoard draws.", file_okay=False)
     ] = None
+    leave_out_broken: Annotated[
+        bool, typer.Option("--leave-out-broken", help="Leave out images that cannot be read.")
+    ] = False
 
     def check(self) -> ModuleName:
         """The modules' name, once everything that can be wrong use has been looked at."""
@@ -99,7 +104,8 @@ def _train_there(options: TrainOptions) -> None:
     with opened(options) as zoo:
         if options.pairs is not None:
             zoo.blobs.put(options.pairs)
-        dataset = publish_dataset(zoo, existing(options.data))
+        sending = Sending(leave_out_broken=options.leave_out_broken)
+        dataset = publish_dataset(zoo, existing(options.data), sending)
         job = _followed(zoo, zoo.jobs.submit(options.name, options.recipe(dataset.digest)))
     if options.json:
         write_json(job)
@@ -135,7 +141,12 @@ def _train_here(options: TrainOptions, name: ModuleName) -> None:
 
 def trainer_command(options: TrainOptions, *, recipe: Path, data: Path, out: Path) -> list[str]:
     """The command line that trains."""
-    switches = (("--json", options.json), ("--baseline", options.baseline), ("--fresh", options.fresh))
+    switches = (
+        ("--json", options.json),
+        ("--baseline", options.baseline),
+        ("--fresh", options.fresh),
+        ("--leave-out-broken", options.leave_out_broken),
+    )
     flags = [flag for flag, wanted in switches if wanted]
     given = (
         ("--pairs", options.pairs),

@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,22 @@ def test_a_copy_is_whole_or_not_there(tmp_path: Path) -> None:
     assert target.read_bytes() == DATA
     assert files(target.parent) == [target.name]
     target.write_bytes(b"a copy is the user's own")
+
+
+def test_a_copy_is_written_through_a_pipe_which_stays_one(tmp_path: Path) -> None:
+    source, pipe = tmp_path / "source", tmp_path / "pipe"
+    source.write_bytes(DATA)
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_bytes)
+        place_copy(source, pipe)
+        assert read.result(timeout=10) == DATA
+    assert pipe.is_fifo()
+
+
+def test_a_copy_goes_to_where_a_link_points(tmp_path: Path) -> None:
+    source, link, target = (tmp_path / name for name in ("source", "link", "target"))
+    source.write_bytes(DATA)
+    link.symlink_to(target)
+    place_copy(source, link)
+    assert (link.is_symlink(), target.read_bytes()) == (True, DATA)

@@ -2,6 +2,8 @@
 
 import io
 import json
+import platform
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ from typer.testing import CliRunner
 from client.cli.app import application
 from client.home_rankings import HomeRanking
 from client.zoo import Zoo
-from registry.errors import InvalidInputError, ZooError
+from registry.errors import InvalidInputError, JobFailedError, ZooError
 from registry.noise import Noise, SharedNoise
 from registry.rankings import Ranking, RankingOptions, RankingQuestion
 from registry.records import Job, JobStatus, Progress
@@ -180,6 +182,22 @@ def test_a_zoo_that_asks_for_something_else_than_was_promised_gets_nothing(
     with pytest.raises(ZooError, match="with noise None" if asked == "no noise" else "of the kind predict"):
         rank_at_home(zoo, request_of(zoo, data, noise=Noise(epsilon=50.0)), report=ignore)
     assert sent == []
+
+
+def test_of_a_failure_the_zoo_learns_the_kind_and_no_name_of_this_machine(zoo: Zoo, data: Path) -> None:
+    gone = data.with_name("secret-name.zip")
+    shutil.copy(data, gone)
+    told = pytest.raises(JobFailedError, match="secret-name")
+    with tapped(zoo.url) as tap, Zoo(tap.url, cache=data.parent / "other") as watched, told:
+        rank_at_home(watched, request_of(watched, gone), report=lambda _: gone.unlink(missing_ok=True))
+    assert b"FileNotFoundError" in tap.sent
+    assert [name for name in (b"secret-name", platform.node().encode()) if name in tap.sent] == []
+
+
+def test_images_that_are_replaced_meanwhile_give_no_statistics(zoo: Zoo, data: Path, tmp_path: Path) -> None:
+    other = quadrant_zip(PER_CLASS, seed=8)
+    with pytest.raises(JobFailedError, match=r"quadrants\.zip was changed while modules ran on it"):
+        rank_at_home(zoo, request_of(zoo, data), report=lambda _: data.write_bytes(other))
 
 
 def test_noise_on_images_that_the_zoo_has_is_refused(zoo: Zoo, data: Path) -> None:

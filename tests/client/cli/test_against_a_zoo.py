@@ -59,6 +59,20 @@ def test_the_types_that_a_search_prints_can_be_searched_for(module_file: Path) -
     assert printed in run("show", "ada/typed")[1]
 
 
+def test_a_search_that_is_cut_tells_from_where_it_goes_on(service: Service, tmp_path: Path) -> None:
+    for value in range(3):
+        file = tmp_path / f"{value}.safetensors"
+        file.write_bytes(linear_module(10 + value))
+        run("publish", str(file), f"ada/many-{value}")
+    found = json.loads(run("search", "many", "--limit", "2", "--json")[1])
+    query = {"q": "many", "cursor": found["next_cursor"], "sort": "-published_at"}
+    rest = service.http.get("/modules", params=query).json()
+    names = [module["name"] for page in (found, rest) for module in page["items"]]
+    assert (names, rest["next_cursor"]) == (["many-2", "many-1", "many-0"], None)
+    assert "There are more than 2" in run("search", "many", "--limit", "2")[1]
+    assert json.loads(run("search", "many", "--limit", "3", "--json")[1])["next_cursor"] is None
+
+
 def test_a_problem_of_the_service_keeps_its_type_and_request_id(capsys: pytest.CaptureFixture[str]) -> None:
     code, err = failure(capsys, "show", "ada/nobody", "--json")
     problem = json.loads(err)

@@ -50,6 +50,8 @@ def test_a_command_says_of_itself_what_the_help_says_of_it(command: Command) -> 
         ([], "Usage: zoo"),
         (["rnak"], "Did you mean 'rank'?"),
         (["rank", "no-such.zip"], "no-such.zip"),
+        (["rank", ""], "no file or folder ''"),
+        (["search", "--token", "caf\u00e9"], "only ASCII, on one line"),
         (["rank", "task-1", "--classes", "a"], "has its classes already"),
         (["rank", __file__, "--classes", "cat,cat"], "'cat' is given twice"),
         (["rank", __file__, "--rank-by", "luck"], "luck"),
@@ -59,6 +61,7 @@ def test_a_command_says_of_itself_what_the_help_says_of_it(command: Command) -> 
         (["publish", "no-such.safetensors", "ada/digits"], "no-such.safetensors"),
         (["publish", __file__, "digits"], "'digits' is not namespace/name"),
         (["fetch", "ada/digits", "-o", "no-such-folder/x"], "no-such-folder"),
+        (["fetch", "ada/digits", "-o", "/"], "is a directory"),
         (["show", "ada/digits@0"], "0"),
         (["compose", "name", "ada/digits@x@y"], "x@y"),
         (["predict", "pipeline", "no-such.png"], "no-such.png"),
@@ -114,6 +117,14 @@ def test_a_failure_with_json_is_a_problem_on_stderr(nowhere: str, capsys: pytest
     problem = json.loads(err)
     assert problem["code"] == "service_unreachable"
     assert nowhere in problem["detail"]
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_an_argument_that_is_no_text_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["search", "caf\udce9"])
+    assert left.value.code == 2
+    assert capsys.readouterr().err == "error: 'caf\\udce9' is not UTF-8; write or rename it so\n"
 
 
 @pytest.mark.parametrize("command", ["search", "serve", "work", "login"])

@@ -1,6 +1,7 @@
 """Classes and data as commands take them."""
 
 import hashlib
+import os
 import zipfile
 from pathlib import Path
 
@@ -71,4 +72,15 @@ def test_an_empty_folder_and_a_missing_file_are_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidDatasetError, match=str(tmp_path)), as_file(tmp_path):
         pass
     with pytest.raises(FileNotFoundError, match=r"missing\.zip"), as_file(tmp_path / "missing.zip"):
+        pass
+
+
+def test_a_folder_with_names_that_are_no_text_is_refused_by_name(tmp_path: Path) -> None:
+    for label in "ab":
+        (tmp_path / label).mkdir()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/a/caf\xe9.png")).touch()
+    with (
+        pytest.raises(InvalidDatasetError, match=r"1 names of files are not UTF-8: 'a/caf\\xe9\.png'"),
+        as_file(tmp_path),
+    ):
         pass

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from client.cli.app import application, main
 from client.cli.rank_here import ranker_command
+from tests.registry.dataset_samples import folders, zip_bytes
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,19 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsy
 def test_the_token_is_not_on_the_command_line(tmp_path: Path) -> None:
     command = ranker_command(tmp_path / "request.json")
     assert command == [sys.executable, "-m", "trainer", "rank", "--request", str(tmp_path / "request.json")]
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_broken_images_are_told_here_as_the_service_tells_them(
+    more: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data.zip"
+    data.write_bytes(zip_bytes({**folders(), "cat/bad.png": b"bad"}))
+    with pytest.raises(SystemExit) as left:
+        main(["rank", str(data), "--here", "--url", "http://127.0.0.1:9", *more])
+    out, err = capfd.readouterr()
+    assert (left.value.code, out) == (1, "")
+    if more:
+        assert json.loads(err)["errors"][0]["pointer"] == "/cat/bad.png"
+    else:
+        assert "--leave-out-broken" in err

@@ -120,6 +120,10 @@ def test_the_trainer_is_told_where_everything_is() -> None:
     where = ["--recipe", "r.json", "--data", "d.zip", "--name", "digits", "--out", "runs"]
     assert command == [sys.executable, "-m", "trainer", "train", *where, "--baseline"]
     more = options(pairs=Path("p.csv"), checkpoint_seconds=5.0, fresh=True, tensorboard=Path("events"))
+    assert "--leave-out-broken" not in command
+    assert trainer_command(
+        options(leave_out_broken=True), recipe=Path("r.json"), data=Path("d.zip"), out=Path("runs")
+    ) == [*command[:-1], "--leave-out-broken"]
     added = ["--fresh", "--pairs", "p.csv", "--checkpoint-seconds", "5.0", "--tensorboard", "events"]
     assert trainer_command(more, recipe=Path("r.json"), data=Path("d.zip"), out=Path("runs"))[-7:] == added
 
