@@ -68,5 +68,8 @@ class BlobOwnerRecords(Protocol):
     def has(self, digest: Digest, *, owner: str) -> bool:
         """Whether this owner brought these bytes."""
 
+    def claimed(self, digest: Digest) -> bool:
+        """Whether anybody brought these bytes."""
+
     def remove(self, digest: Digest, *, owner: str | None) -> None:
         """Forget that this owner (None: anybody) brought these bytes."""

@@ -51,20 +51,32 @@ class BlobKeeper:
                 work.hold()
                 work.blobs.unmark([blob])
 
-    def discard(self, blob: Digest) -> None:
-        """Delete bytes unless a module, a dataset, statistics or an open job refer to them; no error without.
+    def discard(self, blob: Digest, *, owner: str | None = None) -> None:
+        """Delete bytes unless a module, a dataset, statistics or an open job refer to them, or somebody brought them.
 
-        Bytes that are referred to need no hold to be left alone, and mostly they are: whoever takes the last reference
-        away afterwards discards them again.
+        Whoever else brought the same bytes by their digest was told that they are here: then they stay until the
+        collector's grace is over. Bytes that are referred to need no hold to be left alone, and mostly they are:
+        whoever takes the last reference away afterwards discards them again.
+
+        Args:
+            blob: which; no error where it is gone.
+            owner: whose bytes they were, who does not want them any more.
         """
         with self._begin() as work:
             if work.blobs.referred([blob]):
                 return
         with self._begin() as work:
             work.hold()
-            if not work.blobs.referred([blob]):
-                work.blob_owners.remove(blob, owner=None)
+            if owner is not None:
+                work.blob_owners.remove(blob, owner=owner)
+            if not (work.blobs.referred([blob]) or work.blob_owners.claimed(blob)):
                 self._blobs.delete(blob)
+
+    def discard_for_all(self, blob: Digest) -> None:
+        """The same for bytes that a worker made of what is gone: nobody has a right to them."""
+        with self._begin() as work:
+            work.blob_owners.remove(blob, owner=None)
+        self.discard(blob)
 
 
 def check_digest(file: BinaryIO, digest: Digest) -> None:

@@ -14,6 +14,7 @@ from registry.errors import (
     ConflictError,
     InvalidInputError,
     InvalidRecipeError,
+    LeaseLostError,
     NotFoundError,
     ZooError,
 )
@@ -103,7 +104,7 @@ class JobService:
         require_bytes(work, dataset.digest, what="training")
         task = make_task(dataset, recipe.task.classes)
         check_recipe(recipe, dataset, task.counts, parameter_limit=self._settings.module_limit_parameters)
-        keep_task(work, task, at=now)
+        keep_task(work, task, owner=owner, at=now)
         pairs = pairs_of(training)
         if pairs is not None:
             self._makers.keeper.require(work, pairs)
@@ -203,7 +204,7 @@ class JobService:
     def _discard_checkpoint(self, job: Job) -> None:
         """Delete the bytes of a checkpoint that nobody goes on from any more."""
         if job.checkpoint is not None:
-            self._makers.keeper.discard(job.checkpoint)
+            self._makers.keeper.discard_for_all(job.checkpoint)
 
     def finish(self, job_id: int, *, attempt: int, result: JobResult) -> Job:
         """End a job with what it brought; publishing and ending are one step, so nothing is published twice.
@@ -215,10 +216,6 @@ class JobService:
         """
         job = self.get(job_id)
         if job.status is not JobStatus.RUNNING or job.attempt != attempt:
-            if isinstance(result, ScoreResult):
-                self._makers.statistics.discard(result)
-            if isinstance(result, JointResult):
-                self._makers.joint.discard(result)
             raise lost_lease(job, attempt)
         ended = self._finished(job, result)
         self._discard_checkpoint(ended)
@@ -287,7 +284,11 @@ class JobService:
         return ModuleName.parse(text), self._makers.modules.check(digest)
 
     def _finish_scoring(self, job: Job, share: ScoreWork, result: ScoreResult) -> Job:
-        """Check what was brought, then record it and end the job in one transaction; what is not taken goes."""
+        """Check what was brought, then record it and end the job in one transaction.
+
+        What is not taken because its dataset is gone goes; that of an attempt which has lost its lease may be what the
+        attempt that holds it has just brought, byte by byte.
+        """
         try:
             kept = self._makers.statistics.check(share, result)
             with self._begin() as work:
@@ -296,6 +297,8 @@ class JobService:
                     settle(work, verdict, at=self._clock())
                 self._makers.statistics.record(work, share, kept)
                 return self._end(work, job, result)
+        except LeaseLostError:
+            raise
         except ConflictError:
             self._makers.statistics.discard(result)
             raise
@@ -310,6 +313,8 @@ class JobService:
                     settle(work, verdict, at=self._clock())
                 self._makers.joint.record(work, share, kept)
                 return self._end(work, job, result)
+        except LeaseLostError:
+            raise
         except ConflictError:
             self._makers.joint.discard(result)
             raise

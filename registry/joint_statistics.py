@@ -48,7 +48,7 @@ class JointStatisticsService:
     def discard(self, result: JointResult) -> None:
         """Delete the bytes of statistics that were not taken."""
         if result.blob is not None:
-            self._keeper.discard(result.blob)
+            self._keeper.discard_for_all(result.blob)
 
     def _checked(self, sound: JointWork, result: JointResult, blob: Digest) -> KeptStatistics:
         """The joint statistics of the chains that ran, read and compared with what they must be."""

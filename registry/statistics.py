@@ -57,9 +57,9 @@ class StatisticsService:
         record_kept(work, self._keeper, kept, dataset=share.task.dataset)
 
     def discard(self, result: ScoreResult) -> None:
-        """Delete the bytes of statistics that were not taken."""
+        """Delete the bytes of statistics whose dataset is gone."""
         for statistics in result.statistics:
-            self._keeper.discard(statistics.blob)
+            self._keeper.discard_for_all(statistics.blob)
 
     def _checked(
         self, share: ScoreWork, chain: tuple[Digest, ...], made: ModuleStatistics | ModuleFailure
@@ -82,8 +82,8 @@ class StatisticsService:
         check_shape(evidence, features=features, share=share)
         if evidence.beside is not None:
             check_asked(evidence.beside, share, source_labels=self._source_labels(share.heads.get(made.module)))
-        noisy = isinstance(share, ScoreHereWork) and share.noise is not None
-        scores = {} if noisy else usual_scores(evidence, feature_map)
+        # What nobody can check may not change what others are told of the module.
+        scores = {} if isinstance(share, ScoreHereWork) else usual_scores(evidence, feature_map)
         examples = sum(shard.examples for shard in evidence.shards)
         brought = {"blob": made.blob, "milliseconds": made.milliseconds, "examples": examples, "scores": scores}
         return kept.model_copy(update=brought)

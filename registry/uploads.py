@@ -104,7 +104,7 @@ class UploadService:
 
     def remove(self, upload_id: str, *, owner: str) -> None:
         """End a session: its bytes go, unless something else refers to them. Raises NotFoundError, GoneError."""
-        self._remove(self.get(upload_id, owner=owner))
+        self._remove(self.get(upload_id, owner=owner), owner=owner)
 
     def expire(self, *, limit: int = EXPIRED_AT_ONCE) -> int:
         """Remove sessions that waited too long, with their bytes; gives how many, at most `limit`."""
@@ -114,14 +114,14 @@ class UploadService:
             self._remove(upload)
         return len(expired)
 
-    def _remove(self, upload: Upload) -> None:
-        """Forget a session, then delete its bytes."""
+    def _remove(self, upload: Upload, *, owner: str | None = None) -> None:
+        """Forget a session, then delete its bytes; where they were told to be here, the collector does that."""
         with self._begin() as work:
             pieces = work.uploads.pieces(upload.id)
             work.uploads.remove(upload.id)
         digests = {piece.digest for piece in pieces} | ({upload.digest} if upload.digest is not None else set())
         for digest in digests:
-            self._keeper.discard(digest)
+            self._keeper.discard(digest, owner=owner)
 
     def _check_length(self, length: int | None) -> None:
         """Raises TooLargeError when an upload would be over the limit."""

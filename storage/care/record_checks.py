@@ -23,6 +23,7 @@ from storage.tables import (
     OutcomeRow,
     PipelineModuleRow,
     PipelineRow,
+    QueryNamespaceRow,
     QueryRow,
     StatisticsRow,
     Table,
@@ -117,7 +118,13 @@ def check_statistics(session: Session) -> Iterator[Finding]:
 
 
 def check_queries(session: Session) -> Iterator[Finding]:
-    """Every question and outcome can be read; a question that cannot is forgotten, to be asked anew."""
+    """Every question and outcome can be read, and is hidden with what it is about.
+
+    A question that cannot be read is forgotten, to be asked anew.
+    """
+    named: dict[str, list[str]] = {}
+    for each in every(session, QueryNamespaceRow):
+        named.setdefault(each.query_id, []).append(each.namespace)
     for row in every(session, QueryRow):
         where, repair = f"query {row.id}", partial(_forget, QueryRow, row.id)
         record, wrong = read(Query, row.record, where)
@@ -125,8 +132,11 @@ def check_queries(session: Session) -> Iterator[Finding]:
             yield finding(UNREADABLE, where, wrong[0].problem.detail, repair=repair)
         elif record is not None:
             yield from _differing(where, (record.id, record.status.value), (row.id, row.status))
+            if sorted(set(record.namespaces)) != sorted(named.get(row.id, [])):
+                name = partial(_name_again, record)
+                yield finding(DIFFERS, where, "it is not hidden with the namespaces of its candidates", repair=name)
     for told in every(session, OutcomeRow):
-        yield from read(Outcome, told.record, f"outcome of {told.query_id} for {told.module}")[1]
+        yield from read(Outcome, told.record, f"outcome of {told.query_id} for {told.module} by {told.owner}")[1]
 
 
 def check_access(session: Session) -> Iterator[Finding]:
@@ -182,3 +192,10 @@ def _pin_again(pipeline: Pipeline, session: Session) -> None:
     session.execute(delete(PipelineModuleRow).where(PipelineModuleRow.pipeline_id == pipeline.id))
     for position, module in enumerate(pipeline.modules):
         session.add(PipelineModuleRow(pipeline_id=pipeline.id, position=position, digest=module.digest))
+
+
+def _name_again(query: Query, session: Session) -> None:
+    """Write again with which namespaces a query is hidden."""
+    session.execute(delete(QueryNamespaceRow).where(QueryNamespaceRow.query_id == query.id))
+    for name in sorted(set(query.namespaces)):
+        session.add(QueryNamespaceRow(query_id=query.id, namespace=name))

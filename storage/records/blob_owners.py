@@ -24,6 +24,10 @@ class SqlBlobOwnerRecords:
         brought = select(BlobOwnerRow.owner).where(BlobOwnerRow.digest == digest, BlobOwnerRow.owner == owner)
         return self._transaction.first(brought) is not None
 
+    def claimed(self, digest: Digest) -> bool:
+        """Whether anybody brought these bytes."""
+        return self._transaction.first(select(BlobOwnerRow.owner).where(BlobOwnerRow.digest == digest)) is not None
+
     def remove(self, digest: Digest, *, owner: str | None) -> None:
         """Forget that this owner (None: anybody) brought these bytes."""
         gone = delete(BlobOwnerRow).where(BlobOwnerRow.digest == digest)

@@ -273,6 +273,4 @@ def test_noise_is_for_data_at_home_and_is_kept_apart(zoo: Zoo) -> None:
     assert all(row.static is None for row in ranking_of(state(zoo, exact)).ranking)
     other = ask(zoo, RankingQuestion(task=held))
     work_all(zoo)
-    exact_scores = {row.module.ref: row.score for row in ranking_of(state(zoo, exact)).ranking}
-    for row in ranking_of(state(zoo, other)).ranking:
-        assert row.static == pytest.approx(exact_scores[row.module.ref])
+    assert all(row.static is None for row in ranking_of(state(zoo, other)).ranking), "nobody can check what is at home"

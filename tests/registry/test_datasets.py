@@ -81,3 +81,20 @@ def test_one_owners_leniency_does_not_decide_for_another(zoo: Zoo) -> None:
         zoo.datasets.add(blob, owner="bob")
     assert zoo.datasets.get(blob, owner=OWNER).examples == 80
     assert zoo.blobs.info(blob).size_bytes > 0
+
+
+def test_bytes_that_somebody_else_brought_stay_when_a_dataset_of_theirs_goes(zoo: Zoo) -> None:
+    data = add_dataset(zoo)
+    with zoo.begin() as work:
+        work.blob_owners.add(data, owner="bob")
+    zoo.datasets.remove(data, owner=OWNER)
+    assert zoo.blobs.info(data).size_bytes > 0
+
+
+def test_bytes_that_are_no_dataset_stay_where_somebody_brought_them(zoo: Zoo) -> None:
+    blob = zoo.blobs.put(b"not a dataset")
+    with zoo.begin() as work:
+        work.blob_owners.add(blob, owner="bob")
+    with pytest.raises(InvalidDatasetError):
+        zoo.datasets.add(blob, owner=OWNER)
+    assert zoo.blobs.info(blob).size_bytes > 0
