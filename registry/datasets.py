@@ -9,7 +9,7 @@ from registry.dataset_file import limits_from, summarise
 from registry.errors import ConflictError, NotFoundError, ZooError
 from registry.names import Digest
 from registry.ports import Begin, BlobStore, Clock, UnitOfWork
-from registry.queries import cancel_job
+from registry.queries import cancel_job, end_query
 from registry.records import STAFF, Dataset, Page
 from registry.settings import Settings
 from registry.statements import DatasetStatement, check_statement
@@ -77,10 +77,9 @@ class DatasetService:
         bytes that nothing refers to any more; tasks stay where what was stated is true.
         """
         same = DatasetStatement.of(stated) == DatasetStatement.of(read)
-        kept = work.tasks.of_dataset(read.digest) if same else ()
+        if not same:
+            self._forget_tasks(work, read.digest)
         orphans = (*self._forget(work, read.digest), *work.statistics.remove_data(read.digest))
-        for task in kept:
-            work.tasks.add(task)
         work.datasets.remove(read.digest, owner=None)
         return orphans
 
@@ -145,7 +144,7 @@ class DatasetService:
 
         Args:
             digest: which.
-            owner: whose; others who uploaded the same bytes keep them.
+            owner: whose; others who uploaded the same bytes keep them, and what they made and asked.
             discard: deletes its bytes if nothing refers to them; by default at once.
 
         Raises:
@@ -158,17 +157,29 @@ class DatasetService:
             work.blob_owners.remove(digest, owner=owner)
             last = work.datasets.remove(digest, owner=owner)
             if last:
+                self._forget_tasks(work, digest)
                 made = (*self._forget(work, digest), *work.statistics.remove_data(digest))
+            elif owner is not None:
+                self._disown(work, digest, owner)
             note(work, "remove_dataset", digest, at=self._clock(), by=owner or STAFF)
         if last:
             (discard or self._keeper.discard)(digest)
         for blob in made:
             self._keeper.discard_for_all(blob)
 
-    def _forget(self, work: UnitOfWork, digest: Digest) -> tuple[Digest, ...]:
-        """Forget tasks and queries about a dataset, and stop the jobs that need it; gives their checkpoints."""
+    def _disown(self, work: UnitOfWork, digest: Digest, owner: str) -> None:
+        """Forget what an owner made of a dataset that others hold, and end what nobody waits for any more."""
+        work.tasks.disown(digest, owner=owner)
+        for query in work.queries.withdraw(digest, owner=owner):
+            end_query(work, query, clock=self._clock)
+
+    def _forget_tasks(self, work: UnitOfWork, digest: Digest) -> None:
+        """Forget every task that anybody made from a dataset."""
         for task in work.tasks.of_dataset(digest):
             work.tasks.remove(task.id)
+
+    def _forget(self, work: UnitOfWork, digest: Digest) -> tuple[Digest, ...]:
+        """Forget queries about a dataset, and stop the jobs that need it; gives their checkpoints."""
         work.queries.remove_data(digest)
         work.request_keys.forget_about(digest)
         stopped = [job for job in work.jobs.open() if dataset_of(job.work) == digest]

@@ -106,7 +106,7 @@ class JobService:
         require_bytes(work, dataset.digest, what="training")
         task = make_task(dataset, recipe.task.classes)
         check_recipe(recipe, dataset, task.counts, parameter_limit=self._settings.module_limit_parameters)
-        keep_task(work, task, at=now)
+        keep_task(work, task, owner=owner, at=now)
         pairs = pairs_of(training)
         if pairs is not None:
             self._makers.keeper.require(work, pairs)

@@ -28,9 +28,9 @@ ROWS_NAMED = 3
 
 
 class OutcomeService:
-    """The rules about outcomes: of modules that a finished query ranked, the last one said stands.
+    """The rules about outcomes: of modules that a finished query ranked, the last one that each owner said stands.
 
-    They go with their query, which goes with its dataset.
+    They go with their query, which goes with its dataset; nobody sees those of others.
     """
 
     def __init__(self, begin: Begin, clock: Clock, queries: QueryService) -> None:
@@ -57,12 +57,12 @@ class OutcomeService:
 
     def _put(self, work: UnitOfWork, query_id: str, told: Sequence[Outcome], *, owner: str) -> Made[KeptOutcomes]:
         """Keep what is told of a query, where it was not told before, within a transaction that holds."""
-        if work.queries.get(query_id) is None:
+        if work.queries.asked_by(owner, query_id) is None:
             raise NotFoundError(f"the query {query_id} was deleted meanwhile, with its dataset")
-        before = {_key(one): one for one in work.outcomes.of_query(query_id)}
+        before = {_key(one): one for one in work.outcomes.of_query(query_id, owner=owner)}
         now = [_standing(one, before.get(_key(one))) for one in told]
         changed = [one for one in now if before.get(_key(one)) != one]
-        work.outcomes.put(changed)
+        work.outcomes.put(changed, owner=owner)
         if changed:
             note(work, "outcome", query_id, at=self._clock(), by=owner)
         kept = KeptOutcomes(
@@ -73,17 +73,17 @@ class OutcomeService:
         return Made(kept, created=kept.created > 0)
 
     def list(self, query_id: str, *, owner: str | None, limit: int, cursor: str | None) -> Page[Outcome]:
-        """The outcomes of a query, by module, metric and way. Raises NotFoundError."""
+        """What this owner told of a query, by module, metric and way. Raises NotFoundError."""
         self._queries.waiting(query_id, owner=owner)  # whether there is such a query for this owner
         with self._begin() as work:
-            return work.outcomes.list(query_id, limit=limit, cursor=cursor)
+            return work.outcomes.list(query_id, owner=owner, limit=limit, cursor=cursor)
 
     def calibration(self, *, owner: str | None, metric: str | None = None, how: How | None = None) -> Calibration:
-        """How well every estimator has predicted the outcomes that this owner may know of."""
+        """How well every estimator has predicted the outcomes that this owner told."""
         return calibrate(self.known(owner=owner, metric=metric, how=how), metric=metric, how=how)
 
     def known(self, *, owner: str | None, metric: str | None = None, how: How | None = None) -> tuple[Outcome, ...]:
-        """All outcomes that this owner may know of."""
+        """All outcomes that this owner told, of queries that it may know of still."""
         with self._begin() as work:
             return work.outcomes.of_owner(owner, metric=metric, how=how)
 

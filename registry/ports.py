@@ -198,19 +198,22 @@ class DatasetRecords(Protocol):
 
 
 class TaskRecords(Protocol):
-    """Tasks; they belong to whoever owns the dataset."""
+    """Tasks; they belong to whoever made them, or the same, while they hold the dataset."""
 
-    def add(self, task: Task) -> None:
-        """Record a task; no error when this id is there already."""
+    def add(self, task: Task, *, owner: str | None) -> None:
+        """Record a task for an owner (None: for nobody); no error when it is there already."""
 
-    def get(self, task_id: str) -> Task | None:
-        """One task."""
+    def get(self, task_id: str, *, owner: str | None) -> Task | None:
+        """One task of this owner; an owner of None sees every one."""
 
     def list(self, *, owner: str | None, limit: int, cursor: str | None) -> Page[Task]:
-        """Newest first, of the owner's datasets."""
+        """This owner's, newest first."""
 
     def of_dataset(self, digest: Digest) -> tuple[Task, ...]:
         """All tasks made from a dataset."""
+
+    def disown(self, dataset: Digest, *, owner: str) -> None:
+        """Forget that this owner made tasks from a dataset."""
 
     def remove(self, task_id: str) -> None:
         """Forget a task."""

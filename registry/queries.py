@@ -14,7 +14,6 @@ from registry.findings import Lost, gather
 from registry.names import Digest, namespaces_of
 from registry.plans import Plan, keys_brought
 from registry.ports import Begin, BlobStore, Clock, UnitOfWork
-from registry.query_askers import leave, note_asker
 from registry.query_jobs import give_up_at_home, jobs_for
 from registry.query_progress import NOTHING_LEFT, progress, sets_progress, told, waits
 from registry.rankings import QueryState, Ranking
@@ -67,7 +66,7 @@ class QueryService:
         """
         known = work.queries.get(plan.query_id)
         if known is not None and known.holds:
-            note_asker(work, known, owner)
+            work.queries.ask(known, owner=owner)
             return known.id
         if known is not None and plan.shortlist is not None:
             plan = asked_again(Plan.model_validate_json(known.plan))
@@ -86,7 +85,7 @@ class QueryService:
             work.queries.add(query, data=sorted({task.dataset for task in plan.tasks}))
         else:
             work.queries.replace(query)
-        note_asker(work, query, owner)
+        work.queries.ask(query, owner=owner)
         return query.id
 
     def waiting(self, query_id: str, *, owner: str | None) -> bool:
@@ -300,9 +299,9 @@ class QueryService:
             return None  # nothing yet, or the end of the query will say why
 
     def cancel(self, query_id: str, *, owner: str | None, for_all: bool = False) -> QueryState:
-        """Stop a query and its jobs, unless others wait for them; one that has ended stays. Raises NotFoundError.
+        """Stop a query for whoever asked it; one that has ended stays. Raises NotFoundError.
 
-        Looks at modules go on: whoever published them waits for those.
+        Where others wait for it too it goes on for them; with the last of them its jobs end.
 
         Args:
             query_id: which.
@@ -312,18 +311,23 @@ class QueryService:
         with self._look() as work:
             work.hold()
             query = _query(work, query_id, owner)
-            if query.status is QueryStatus.RUNNING and (for_all or leave(work, query, owner)):
+            if query.status is QueryStatus.RUNNING:
+                if work.queries.stop(query.id, owner=None if for_all else owner):
+                    end_query(work, query, clock=self._clock)
                 query = query.model_copy(update={"status": QueryStatus.CANCELLED})
-                work.queries.replace(query)
-                self._cancel_jobs(work, query)
-        return self.state(query_id, owner=owner) if query.status is QueryStatus.RUNNING else told(query, NOTHING_LEFT)
+        return told(query, NOTHING_LEFT)
 
-    def _cancel_jobs(self, work: UnitOfWork, query: Query) -> None:
-        """End the jobs of a cancelled query that no other waits for."""
-        shared = {job for other in work.queries.waiting_for(query.jobs) for job in other.jobs}
-        for job in work.jobs.those(query.jobs):
-            if not (job.status.ended or job.id in shared or isinstance(job.work, VerifyWork)):
-                cancel_job(work, job.id, clock=self._clock)
+
+def end_query(work: UnitOfWork, query: Query, *, clock: Clock) -> None:
+    """End a running query without an answer, and its jobs unless others wait for them. The caller holds.
+
+    Looks at modules go on: whoever published them waits for those.
+    """
+    work.queries.replace(query.model_copy(update={"status": QueryStatus.CANCELLED}))
+    shared = {job for other in work.queries.waiting_for(query.jobs) for job in other.jobs}
+    for job in work.jobs.those(query.jobs):
+        if not (job.status.ended or job.id in shared or isinstance(job.work, VerifyWork)):
+            cancel_job(work, job.id, clock=clock)
 
 
 def cancel_job(work: UnitOfWork, job: int, *, clock: Clock) -> bool:
@@ -332,19 +336,17 @@ def cancel_job(work: UnitOfWork, job: int, *, clock: Clock) -> bool:
 
 
 def jobs_of_query(work: UnitOfWork, query_id: str, *, owner: str | None) -> tuple[int, ...]:
-    """The jobs that a query of this asker waits for. Raises NotFoundError."""
-    return _query(work, query_id, owner).jobs
+    """The jobs that a query of this asker waits for; none once it has ended. Raises NotFoundError."""
+    query = _query(work, query_id, owner)
+    return query.jobs if query.status is QueryStatus.RUNNING else ()
 
 
 def _query(work: UnitOfWork, query_id: str, owner: str | None) -> Query:
-    """A query whose datasets and candidates the caller may know of. Raises NotFoundError."""
-    query = work.queries.get(query_id)
-    if query is not None:
-        datasets = work.queries.data(query_id)
-        mine = bool(datasets) and all(work.datasets.get(dataset, owner=owner) is not None for dataset in datasets)
-        if mine and all(work.namespaces.in_sight(namespace) for namespace in query.namespaces):
-            return query
-    raise NotFoundError(f"there is no query {query_id[:200]!r}; ask with POST /transferability")
+    """A query that the caller asked, and whose candidates it may know of. Raises NotFoundError."""
+    query = work.queries.asked_by(owner, query_id)
+    if query is None:
+        raise NotFoundError(f"there is no query {query_id[:200]!r}; ask with POST /transferability")
+    return query
 
 
 def _went_on(query: Query, present: Query) -> bool:

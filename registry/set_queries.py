@@ -5,7 +5,6 @@ from datetime import datetime
 
 from registry.names import Digest, namespaces_of
 from registry.ports import UnitOfWork
-from registry.query_askers import note_asker
 from registry.records import Job, Query, QueryStatus
 from registry.set_plans import KIND, SetPlan, Standing, stand
 
@@ -20,7 +19,7 @@ def open_sets(work: UnitOfWork, plan: SetPlan, *, owner: str, at: datetime) -> s
     """
     known = work.queries.get(plan.query_id)
     if known is not None and known.holds:
-        note_asker(work, known, owner)
+        work.queries.ask(known, owner=owner)
         return known.id
     standing = stand(work, plan)
     cached = standing.kept is not None
@@ -37,7 +36,7 @@ def open_sets(work: UnitOfWork, plan: SetPlan, *, owner: str, at: datetime) -> s
         work.queries.add(query, data=[plan.task.dataset])
     else:
         work.queries.replace(query)
-    note_asker(work, query, owner)
+    work.queries.ask(query, owner=owner)
     return query.id
 
 

@@ -42,7 +42,7 @@ class TaskService:
         return CreatedTask(made.model, created=made.created)
 
     def _create(self, work: UnitOfWork, spec: TaskSpec, *, owner: str, at: datetime) -> Made[Task]:
-        made = keep_task(work, make_task(_dataset(work, spec.dataset, owner), spec.classes), at=at)
+        made = keep_task(work, make_task(_dataset(work, spec.dataset, owner), spec.classes), owner=owner, at=at)
         if made.created:
             note(work, "add_task", made.task.id, at=at, by=owner)
         return Made(made.task, created=made.created)
@@ -56,9 +56,9 @@ class TaskService:
         """The same within a transaction."""
         if text.startswith("sha256:"):
             dataset = _dataset(work, parse_digest(text), owner)
-            return keep_task(work, make_task(dataset, {}), at=self._clock()).task
-        task = work.tasks.get(text)
-        if task is None or work.datasets.get(task.dataset, owner=owner) is None:
+            return keep_task(work, make_task(dataset, {}), owner=owner, at=self._clock()).task
+        task = work.tasks.get(text, owner=owner)
+        if task is None:
             raise NotFoundError(f"there is no task {text[:200]!r}; make one with POST /tasks")
         return task
 
@@ -93,13 +93,17 @@ def make_task(dataset: Dataset, classes: Mapping[str, tuple[str, ...]]) -> Draft
     return DraftTask(task_id(dataset.digest, merges), dataset.digest, merges, counts)
 
 
-def keep_task(work: UnitOfWork, draft: DraftTask, *, at: datetime) -> CreatedTask:
-    """Record a task that was checked, or give the one that is there."""
-    known = work.tasks.get(draft.id)
-    if known is not None:
-        return CreatedTask(known, created=False)
-    task = Task(id=draft.id, dataset=draft.dataset, classes=draft.classes, counts=draft.counts, created_at=at)
-    work.tasks.add(task)
+def keep_task(work: UnitOfWork, draft: DraftTask, *, owner: str | None, at: datetime) -> CreatedTask:
+    """Record a task that was checked for its owner (None: for nobody), or give the one that is there.
+
+    For an owner it is new where only others have made it.
+    """
+    mine, known = (work.tasks.get(draft.id, owner=each) for each in (owner, None))
+    if mine is not None:
+        return CreatedTask(mine, created=False)
+    fresh = Task(id=draft.id, dataset=draft.dataset, classes=draft.classes, counts=draft.counts, created_at=at)
+    task = known or fresh
+    work.tasks.add(task, owner=owner)
     return CreatedTask(task, created=True)
 
 

@@ -134,20 +134,20 @@ class QueryRecords(Protocol):
     def get(self, query_id: str) -> Query | None:
         """One query."""
 
-    def data(self, query_id: str) -> tuple[Digest, ...]:
-        """The datasets that a query is about, in order; none where there is no such query."""
+    def ask(self, query: Query, *, owner: str) -> None:
+        """Record who asks a query that is there, also after stopping it; until it ends they wait for it."""
+
+    def asked_by(self, owner: str | None, query_id: str) -> Query | None:
+        """One query that this owner asked (None: whoever did), if all its candidates are in sight.
+
+        It is cancelled for whoever stopped it, although it goes on where others ask it too.
+        """
 
     def running(self) -> tuple[Query, ...]:
         """Every query that is running, oldest first."""
 
     def waiting_for(self, job_ids: Sequence[int]) -> tuple[Query, ...]:
         """The running queries that wait for one of these jobs, or have waited for it, oldest first."""
-
-    def add_asker(self, query_id: str, owner: str) -> None:
-        """Remember that somebody waits for a query, until it ends; no error when that is known."""
-
-    def remove_asker(self, query_id: str, owner: str) -> None:
-        """Forget that somebody waits for a query; no error when nobody knew."""
 
     def askers(self, query_id: str) -> tuple[str, ...]:
         """Who waits for a query, in order."""
@@ -158,21 +158,30 @@ class QueryRecords(Protocol):
     def replace(self, query: Query) -> None:
         """Store the new state of a query whose id is there; nobody waits for one that has ended."""
 
+    def stop(self, query_id: str, *, owner: str | None) -> bool:
+        """Record that this owner (None: everybody) waits for a query no more; True when nobody does."""
+
+    def withdraw(self, data: Digest, *, owner: str) -> tuple[Query, ...]:
+        """Forget that this owner asked about a dataset; gives the running queries about it that nobody waits for."""
+
     def remove_data(self, data: Digest) -> None:
         """Forget every query about this dataset."""
 
 
 class OutcomeRecords(Protocol):
-    """What modules reached on the tasks of queries; they go with their query."""
+    """What modules reached on the tasks of queries, as each owner tells; they go with what the owner asked."""
 
-    def put(self, outcomes: Sequence[Outcome]) -> None:
-        """Record outcomes, each in place of the one of its query, module, metric and way."""
+    def put(self, outcomes: Sequence[Outcome], *, owner: str) -> None:
+        """Record outcomes of queries that this owner asked, each in place of its own last one.
 
-    def of_query(self, query_id: str) -> tuple[Outcome, ...]:
-        """Every outcome of a query, by module, metric and way."""
+        There is one by query, module, metric and way.
+        """
 
-    def list(self, query_id: str, *, limit: int, cursor: str | None) -> Page[Outcome]:
+    def of_query(self, query_id: str, *, owner: str | None) -> tuple[Outcome, ...]:
+        """Every outcome that this owner (None: anybody) told of a query, by module, metric and way."""
+
+    def list(self, query_id: str, *, owner: str | None, limit: int, cursor: str | None) -> Page[Outcome]:
         """The same, a page at a time."""
 
     def of_owner(self, owner: str | None, *, metric: str | None, how: How | None) -> tuple[Outcome, ...]:
-        """Outcomes of queries all of whose datasets this owner holds (None: of all), by one metric or way if named."""
+        """What this owner (None: anybody) told, by one metric or way if named, of queries that are in sight."""

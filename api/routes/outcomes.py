@@ -27,7 +27,7 @@ router = APIRouter(tags=["outcomes"])
     },
 )
 def post_outcomes(query: str, body: PostedOutcomes, zoo: TheZoo, owner: TheOwner, key: TheKey) -> Response:
-    """Tell what modules really reached on the task of a query, all or none; the last value told stands."""
+    """Tell what modules really reached on the task of a query, all or none; your last value stands."""
     kept = zoo.outcomes.post(query, body.outcomes, owner=owner, key=key)
     headers = {"Location": f"/queries/{query}/outcomes"}
     return answer(kept, status=201 if kept.created else 200, headers=headers)

@@ -30,6 +30,7 @@ from storage.tables import (
     PipelineNamespaceRow,
     PipelineRow,
     QueryDataRow,
+    QueryNamespaceRow,
     QueryRow,
     StatisticsRow,
     Table,
@@ -137,25 +138,34 @@ def check_statistics(session: Session) -> Iterator[Finding]:
 
 
 def check_queries(session: Session) -> Iterator[Finding]:
-    """Every question and outcome can be read; a question that cannot is forgotten, to be asked anew."""
+    """Every question and outcome can be read, and is found by, and hidden with, what it is about.
+
+    A question that cannot be read is forgotten, to be asked anew.
+    """
     about: dict[str, set[str]] = defaultdict(set)
     for each in every(session, QueryDataRow):
         about[each.query_id].add(each.data)
-    for row in every(session, QueryRow):
-        where, repair = f"query {row.id}", partial(_forget, QueryRow, row.id)
-        record, wrong = read(Query, row.record, where)
+    named: dict[str, set[str]] = defaultdict(set)
+    for row in every(session, QueryNamespaceRow):
+        named[row.query_id].add(row.namespace)
+    for asked in every(session, QueryRow):
+        where, repair = f"query {asked.id}", partial(_forget, QueryRow, asked.id)
+        record, wrong = read(Query, asked.record, where)
         plan, plan_wrong = (None, wrong) if record is None else _plan_of(record, where)
         if plan_wrong:
             yield finding(UNREADABLE, where, plan_wrong[0].problem.detail, repair=repair)
         if record is None or plan is None:
             continue
-        yield from _differing(where, (record.id, record.status.value), (row.id, row.status))
+        yield from _differing(where, (record.id, record.status.value), (asked.id, asked.status))
         data = {task.dataset for task in (plan.tasks if isinstance(plan, Plan) else (plan.task,))}
-        if data != about[row.id]:
-            again = partial(_ask_again_about, row.id, data)
+        if data != about[asked.id]:
+            again = partial(_ask_again_about, asked.id, data)
             yield finding(DIFFERS, where, "it is not found by the datasets that it is about", repair=again)
+        if set(record.namespaces) != named[asked.id]:
+            name = partial(_name_again, record)
+            yield finding(DIFFERS, where, "it is not hidden with the namespaces of its candidates", repair=name)
     for told in every(session, OutcomeRow):
-        yield from read(Outcome, told.record, f"outcome of {told.query_id} for {told.module}")[1]
+        yield from read(Outcome, told.record, f"outcome of {told.query_id} for {told.module} by {told.owner}")[1]
 
 
 def check_access(session: Session) -> Iterator[Finding]:
@@ -238,3 +248,10 @@ def _pin_again(pipeline: Pipeline, session: Session) -> None:
     session.execute(delete(PipelineModuleRow).where(PipelineModuleRow.pipeline_id == pipeline.id))
     for position, module in enumerate(pipeline.modules):
         session.add(PipelineModuleRow(pipeline_id=pipeline.id, position=position, digest=module.digest))
+
+
+def _name_again(query: Query, session: Session) -> None:
+    """Write again with which namespaces a query is hidden."""
+    session.execute(delete(QueryNamespaceRow).where(QueryNamespaceRow.query_id == query.id))
+    for name in sorted(set(query.namespaces)):
+        session.add(QueryNamespaceRow(query_id=query.id, namespace=name))

@@ -5,19 +5,27 @@ from datetime import datetime
 
 from sqlalchemy import delete, func, select, update
 
+from registry.access import Sight
 from registry.errors import NotFoundError
 from registry.names import Digest
 from registry.records import Query, QueryStatus
-from storage.tables import QueryAskerRow, QueryDataRow, QueryJobRow, QueryRow
+from storage.records.sight import query_in_sight
+from storage.tables import QueryAskerRow, QueryDataRow, QueryJobRow, QueryNamespaceRow, QueryRow
 from storage.transaction import Transaction, chunks
+
+WAITING, ASKED, STOPPED = "waiting", "asked", "stopped"
+"""How somebody is to a query: waiting for its answer, there when it ended, or not interested any more."""
+
+ASKER = (QueryAskerRow.query_id, QueryAskerRow.owner)
+_WAITS = QueryAskerRow.state == WAITING
 
 
 class SqlQueryRecords:
     """Questions and their answers, kept so that the same question gets the same bytes."""
 
-    def __init__(self, transaction: Transaction) -> None:
-        """Args: transaction: the one all records of a unit of work share."""
-        self._transaction = transaction
+    def __init__(self, transaction: Transaction, sight: Sight) -> None:
+        """Args: transaction: the one all records of a unit of work share; sight: what `asked_by` may find."""
+        self._transaction, self._seen = transaction, query_in_sight(sight)
 
     def add(self, query: Query, *, data: Sequence[Digest]) -> bool:
         """Record a query about these datasets; False, and no change, when this id is there already."""
@@ -27,6 +35,9 @@ class SqlQueryRecords:
         about = [{"query_id": query.id, "data": digest} for digest in sorted(set(data))]
         if about:
             self._transaction.change(self._transaction.insert(QueryDataRow).values(about))
+        names = [{"query_id": query.id, "namespace": name} for name in sorted(set(query.namespaces))]
+        if names:
+            self._transaction.change(self._transaction.insert(QueryNamespaceRow).values(names))
         self._put_jobs(query)
         return True
 
@@ -35,10 +46,25 @@ class SqlQueryRecords:
         row = self._transaction.first(select(QueryRow.record).where(QueryRow.id == query_id))
         return None if row is None else Query.model_validate_json(row[0])
 
-    def data(self, query_id: str) -> tuple[Digest, ...]:
-        """The datasets that a query is about, in order; none where there is no such query."""
-        about = select(QueryDataRow.data).where(QueryDataRow.query_id == query_id).order_by(QueryDataRow.data)
-        return tuple(Digest(data) for (data,) in self._transaction.rows(about))
+    def ask(self, query: Query, *, owner: str) -> None:
+        """Record who asks a query that is there, also after stopping it; until it ends they wait for it."""
+        state = WAITING if query.status is QueryStatus.RUNNING else ASKED
+        new = self._transaction.insert(QueryAskerRow).values(query_id=query.id, owner=owner, state=state)
+        self._transaction.change(new.on_conflict_do_update(index_elements=ASKER, set_={"state": state}))
+
+    def asked_by(self, owner: str | None, query_id: str) -> Query | None:
+        """One query that this owner asked (None: whoever did), if all its candidates are in sight.
+
+        It is cancelled for whoever stopped it, although it goes on where others ask it too.
+        """
+        asked = select(QueryAskerRow.state).where(QueryAskerRow.query_id == query_id, QueryAskerRow.owner == owner)
+        mine = (ASKED,) if owner is None else self._transaction.first(asked)
+        row = self._transaction.first(select(QueryRow.record).where(QueryRow.id == query_id, self._seen))
+        if mine is None or row is None:
+            return None
+        query = Query.model_validate_json(row[0])
+        gone = {"status": QueryStatus.CANCELLED, "answer": None, "error": None, "error_code": None}
+        return query.model_copy(update=gone) if mine[0] == STOPPED else query
 
     def running(self) -> tuple[Query, ...]:
         """Every query that is running, oldest first."""
@@ -56,20 +82,10 @@ class SqlQueryRecords:
             found |= {query.id: query for query in queries}
         return tuple(sorted(found.values(), key=lambda query: (query.created_at, query.id)))
 
-    def add_asker(self, query_id: str, owner: str) -> None:
-        """Remember that somebody waits for a query, until it ends; no error when that is known."""
-        waits = self._transaction.insert(QueryAskerRow).values(query_id=query_id, owner=owner)
-        self._transaction.change(waits.on_conflict_do_nothing())
-
-    def remove_asker(self, query_id: str, owner: str) -> None:
-        """Forget that somebody waits for a query; no error when nobody knew."""
-        waits = (QueryAskerRow.query_id == query_id) & (QueryAskerRow.owner == owner)
-        self._transaction.change(delete(QueryAskerRow).where(waits))
-
     def askers(self, query_id: str) -> tuple[str, ...]:
         """Who waits for a query, in order."""
-        waiting = select(QueryAskerRow.owner).where(QueryAskerRow.query_id == query_id).order_by(QueryAskerRow.owner)
-        return tuple(owner for (owner,) in self._transaction.rows(waiting))
+        waiting = select(QueryAskerRow.owner).where(QueryAskerRow.query_id == query_id, _WAITS)
+        return tuple(owner for (owner,) in self._transaction.rows(waiting.order_by(QueryAskerRow.owner)))
 
     def running_count(self) -> int:
         """How many are running."""
@@ -87,13 +103,31 @@ class SqlQueryRecords:
         self._transaction.change(delete(QueryJobRow).where(QueryJobRow.query_id == query.id))
         self._put_jobs(query)
         if query.status is not QueryStatus.RUNNING:
-            self._transaction.change(delete(QueryAskerRow).where(QueryAskerRow.query_id == query.id))
+            waited = update(QueryAskerRow).where(QueryAskerRow.query_id == query.id, _WAITS)
+            self._transaction.change(waited.values(state=ASKED))
 
     def _put_jobs(self, query: Query) -> None:
         """Keep which jobs a running query waits for; nobody looks for one that has ended by its jobs."""
         for some in chunks(query.jobs if query.status is QueryStatus.RUNNING else ()):
             jobs = [{"query_id": query.id, "job": job} for job in some]
             self._transaction.change(self._transaction.insert(QueryJobRow).values(jobs))
+
+    def stop(self, query_id: str, *, owner: str | None) -> bool:
+        """Record that this owner (None: everybody) waits for a query no more; True when nobody does."""
+        askers = update(QueryAskerRow).where(QueryAskerRow.query_id == query_id)
+        mine = askers if owner is None else askers.where(QueryAskerRow.owner == owner)
+        self._transaction.change(mine.values(state=STOPPED))
+        return not self.askers(query_id)
+
+    def withdraw(self, data: Digest, *, owner: str) -> tuple[Query, ...]:
+        """Forget that this owner asked about a dataset; gives the running queries about it that nobody waits for."""
+        about = select(QueryDataRow.query_id).where(QueryDataRow.data == data)
+        mine = delete(QueryAskerRow).where(QueryAskerRow.owner == owner, QueryAskerRow.query_id.in_(about))
+        self._transaction.change(mine)
+        wanted = select(QueryRow.record).where(QueryRow.status == QueryStatus.RUNNING, QueryRow.id.in_(about))
+        waited_for = select(QueryAskerRow.query_id).where(_WAITS)
+        rows = self._transaction.rows(wanted.where(QueryRow.id.not_in(waited_for)))
+        return tuple(Query.model_validate_json(record) for (record,) in rows)
 
     def remove_data(self, data: Digest) -> None:
         """Forget every query about this dataset."""

@@ -1,10 +1,17 @@
-"""What somebody may know of, as a condition in SQL: every read of modules and pipelines has it."""
+"""What somebody may know of, as a condition in SQL: every read of modules, pipelines and one's queries has it."""
 
 from sqlalchemy import ColumnElement, Select, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from registry.access import Sight
-from storage.tables import NamespaceMemberRow, NamespaceRow, PipelineNamespaceRow, PipelineRow
+from storage.tables import (
+    NamespaceMemberRow,
+    NamespaceRow,
+    PipelineNamespaceRow,
+    PipelineRow,
+    QueryNamespaceRow,
+    QueryRow,
+)
 
 
 def in_sight(
@@ -31,3 +38,13 @@ def pipeline_in_sight(sight: Sight) -> ColumnElement[bool]:
     known = select(PipelineNamespaceRow.pipeline_id).where(PipelineNamespaceRow.pipeline_id == PipelineRow.id)
     hidden = known.where(~in_sight(PipelineNamespaceRow.namespace, sight))
     return known.exists() & ~hidden.exists()
+
+
+def query_in_sight(sight: Sight) -> ColumnElement[bool]:
+    """Whether every candidate of a query is of a namespace that its onlooker may know of."""
+    if sight.everything:
+        return true()
+    hidden = select(QueryNamespaceRow.query_id).where(
+        QueryNamespaceRow.query_id == QueryRow.id, ~in_sight(QueryNamespaceRow.namespace, sight)
+    )
+    return ~hidden.exists()

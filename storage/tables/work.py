@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import (
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -43,6 +44,15 @@ class TaskRow(Table):
     )
     created_at: Mapped[datetime]
     record: Mapped[str]
+
+
+class TaskOwnerRow(Table):
+    """Who made a task, or made the same one; whoever else holds its dataset knows nothing of it."""
+
+    __tablename__ = "task_owners"
+
+    task_id: Mapped[str] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True)
+    owner: Mapped[str] = mapped_column(primary_key=True, index=True)
 
 
 class JobRow(Table):
@@ -127,22 +137,38 @@ class QueryJobRow(Table):
     job: Mapped[int] = mapped_column(primary_key=True, index=True)
 
 
+class QueryNamespaceRow(Table):
+    """A namespace of a query's candidates: whoever may not know of it may not know of the answer."""
+
+    __tablename__ = "query_namespaces"
+
+    query_id: Mapped[str] = mapped_column(ForeignKey("queries.id", ondelete="CASCADE"), primary_key=True)
+    namespace: Mapped[str] = mapped_column(primary_key=True)
+
+
 class QueryAskerRow(Table):
-    """Who waits for a running query."""
+    """Who asked a query, and whether they wait for it; whoever else holds its datasets knows nothing of it."""
 
     __tablename__ = "query_askers"
 
     query_id: Mapped[str] = mapped_column(ForeignKey("queries.id", ondelete="CASCADE"), primary_key=True)
-    owner: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(primary_key=True, index=True)
+    state: Mapped[str]
 
 
 class OutcomeRow(Table):
-    """What a module reached on the task of a query."""
+    """What a module reached on the task of a query, as one of those who asked it tells."""
 
     __tablename__ = "outcomes"
-    __table_args__ = (Index(None, "metric", "how"),)
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["query_id", "owner"], ["query_askers.query_id", "query_askers.owner"], ondelete="CASCADE"
+        ),
+        Index(None, "owner", "metric", "how"),
+    )
 
-    query_id: Mapped[str] = mapped_column(ForeignKey("queries.id", ondelete="CASCADE"), primary_key=True)
+    query_id: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(primary_key=True)
     module: Mapped[str] = mapped_column(primary_key=True)
     metric: Mapped[str] = mapped_column(primary_key=True)
     how: Mapped[str] = mapped_column(primary_key=True)

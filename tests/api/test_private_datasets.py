@@ -232,7 +232,8 @@ def test_a_question_that_two_asked_is_ended_for_both_by_neither(people: People) 
     (job,) = people.ada.get("/jobs").json()["items"]
     refused = people.ada.delete(f"/jobs/{job['id']}")
     assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
-    assert people.ada.delete(f"/queries/{asked[0]}").json()["status"] == "running"
+    assert people.ada.delete(f"/queries/{asked[0]}").json()["status"] == "cancelled"
+    assert people.bob.get(f"/queries/{asked[0]}").json()["status"] == "running"
     assert people.bob.delete(f"/queries/{asked[0]}").json()["status"] == "cancelled"
     again = people.ada.post("/transferability", json=body, headers=later).json()["id"]
     people.bob.post("/transferability", json=body, headers=later).raise_for_status()

@@ -13,6 +13,7 @@ from registry.access import Sight
 from registry.errors import BusyError, InvalidInputError, SettingsError
 from registry.names import ModuleName
 from registry.namespace_records import Namespace, Visibility
+from registry.outcome_records import Outcome
 from registry.records import ModuleSearch, Query, QueryStatus
 from registry.work import VerifyWork
 from storage.engine import open_engine
@@ -29,7 +30,8 @@ from storage.migrations import (
 )
 from storage.tables import Table
 from storage.unit_of_work import units_of_work
-from tests.builders import NOW, digest_of, pipeline, published_module
+from tests.builders import NOW, digest_of, later, pipeline, published_module, query, task
+from tests.outcome_samples import outcome
 from tests.storage.kinds import SQLITE
 
 pytestmark = pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
@@ -249,6 +251,52 @@ def test_questions_that_were_running_are_found_by_their_jobs(engine):
         assert work.queries.askers("one") == ()
 
 
+def test_what_was_made_asked_and_told_is_that_of_all_owners_of_its_datasets(engine):
+    before = import_module("storage.migrations.versions.owners").down_revision
+    move(engine, command.downgrade, before)
+    held = {"data": ("ada", "bob"), "more": ("bob",)}
+    told = outcome("one", value=0.5), outcome("both", value=0.7)
+    with engine.begin() as connection:
+        for name, owners in held.items():
+            put(connection, "datasets", digest=digest_of(name), created_at=AT, record="{}")
+            for owner in owners:
+                put(connection, "dataset_owners", dataset=digest_of(name), owner=owner)
+        put(connection, "tasks", id="task", dataset=digest_of("data"), created_at=AT, record=task().model_dump_json())
+        for name, about in (("one", ["data"]), ("both", ["data", "more"])):
+            asked = query(name).model_copy(update={"namespaces": ("open", name)})
+            put(connection, "queries", id=name, status="running", created_at=AT, record=asked.model_dump_json())
+            for data in about:
+                put(connection, "query_data", query_id=name, data=digest_of(data))
+        for one in told:
+            put(connection, "outcomes", **columns_of(one), record=one.model_dump_json())
+    upgrade(engine)
+    with units_of_work(engine)() as work:
+        work.namespaces.put(Namespace(namespace="both", visibility=Visibility.PRIVATE), at=NOW)
+        for owner, asks in (("ada", ["one"]), ("bob", ["one", "both"]), ("eve", [])):
+            assert [name for name in ("one", "both") if work.queries.asked_by(owner, name) is not None] == asks
+            assert (work.tasks.get("task", owner=owner) is not None) == bool(asks)
+            assert len(work.outcomes.of_owner(owner, metric=None, how=None)) == len(asks)
+        work.outcomes.put([told[0].model_copy(update={"value": 0.9, "posted_at": later(1)})], owner="ada")
+    with units_of_work(engine)(Sight(owner="bob")) as work:
+        assert [one.query for one in work.outcomes.of_owner("bob", metric=None, how=None)] == ["one"]
+    move(engine, command.downgrade, before)
+    with engine.connect() as connection:
+        kept = connection.execute(text("SELECT record FROM outcomes ORDER BY query_id")).all()
+    assert [Outcome.model_validate_json(record).value for (record,) in kept] == [0.7, 0.9]
+
+
+def put(connection, table, **values):
+    """Insert one row."""
+    names = ", ".join(f":{name}" for name in values)
+    connection.execute(text(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({names})"), values)
+
+
+def columns_of(one):
+    """What an outcome was found by when it was everybody's."""
+    return {"query_id": one.query, "module": one.module.digest, "metric": one.metric, "how": one.how}
+
+
+AT = NOW.isoformat(" ")
 OLD_VERSION = {
     **dict.fromkeys(("role", "takes", "gives", "search_text", "record"), "x"),
     "module_id": 1,

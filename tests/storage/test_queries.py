@@ -2,7 +2,7 @@
 
 from sqlalchemy import text
 
-from tests.storage.contracts.nouns import QueryRecordsContract
+from tests.storage.contracts.queries import QueryRecordsContract
 from tests.storage.kinds import ONLY_SQLITE
 
 

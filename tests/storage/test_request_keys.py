@@ -40,7 +40,7 @@ def make_task(begin: Begin, name: str, *, key: RequestKey = KEY, seconds: float 
         def keep() -> Made[Task]:
             made = task(name)
             work.datasets.add(DATASET, owner="ada")
-            work.tasks.add(made)
+            work.tasks.add(made, owner=None)
             return Made(made, created=True)
 
         made = once(work, key, keep, model=Task, at=later(seconds), about=DATASET.digest)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from registry.modules import AliasCondition
 from registry.names import ModuleName
+from registry.outcome_records import PostedOutcome
 from registry.rankings import Ranking, RankingQuestion
 from registry.recipes import TaskSpec, TrainingRecipe
 from registry.settings import Settings
@@ -47,7 +48,8 @@ def fill(settings: Settings) -> None:
         zoo.modules.set_alias(DIGITS, "production", version, condition=AliasCondition())
     zoo.pipelines.compose("pair", [below.ref, head.ref])
     data = add_dataset(zoo, quadrant_zip(8))
-    assert "ranking" in ranking_of(zoo, data)
+    query = Ranking.model_validate_json(ranking_of(zoo, data)).query
+    zoo.outcomes.post(query, [PostedOutcome(module="ada/digits@2", value=0.9)], owner=OWNER)
     recipe = TrainingRecipe(task=TaskSpec(dataset=data, classes={"x": ("a", "b"), "y": ("c", "d")}), family="mlp")
     zoo.jobs.submit_training(ModuleName("ada", "more"), recipe, owner=OWNER)
     job = zoo.jobs.claim(["train"], worker="numpy")

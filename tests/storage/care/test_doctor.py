@@ -86,6 +86,7 @@ REPAIRED = {
     "statistics that cannot be read": ("UPDATE kept_statistics SET record = '{}'", "unreadable_record"),
     "statistics of another module": ("UPDATE kept_statistics SET module = 'sha256:x'", "record_differs"),
     "a question that cannot be read": ("UPDATE queries SET record = 'nonsense'", "unreadable_record"),
+    "a question that is not hidden with its candidates": ("DELETE FROM query_namespaces", "record_differs"),
     "a verdict that cannot be read": ("UPDATE verifications SET record = '[]'", "unreadable_record"),
     "a pipeline that is not found by its modules": ("DELETE FROM pipeline_modules", "record_differs"),
     "a running job without a lease": (

@@ -1,13 +1,12 @@
-"""What every keeper of pipelines, datasets, tasks, statistics, queries and changes does."""
+"""What every keeper of pipelines, datasets, tasks, statistics and changes does."""
 
 import base64
 import json
 
 import pytest
 
-from registry.errors import ConflictError, InvalidInputError, NotFoundError
-from registry.records import QueryStatus
-from tests.builders import dataset, deed, digest_of, kept_statistics, later, pipeline, query, task
+from registry.errors import ConflictError, InvalidInputError
+from tests.builders import dataset, deed, digest_of, kept_statistics, later, pipeline, task
 from tests.storage.contracts.units import of_module
 
 
@@ -124,17 +123,17 @@ class DatasetRecordsContract:
     def test_a_dataset_with_tasks_can_go_before_them(self, begin):
         with begin() as work:
             work.datasets.add(dataset(), owner="ada")
-            work.tasks.add(task())
+            work.tasks.add(task(), owner="ada")
         with begin() as work:
             work.datasets.remove(digest_of("data"), owner=None)
             work.tasks.remove("task")
         with begin() as work:
-            assert work.tasks.get("task") is None
+            assert work.tasks.get("task", owner=None) is None
 
     def test_a_dataset_cannot_go_without_its_tasks(self, begin):
         with begin() as work:
             work.datasets.add(dataset(), owner="ada")
-            work.tasks.add(task())
+            work.tasks.add(task(), owner="ada")
         with pytest.raises(ConflictError), begin() as work:
             work.datasets.remove(digest_of("data"), owner=None)
         with begin() as work:
@@ -144,28 +143,55 @@ class DatasetRecordsContract:
 class TaskRecordsContract:
     """Needs a fixture `begin`."""
 
-    def test_tasks_belong_to_the_owners_of_the_dataset(self, begin):
+    def test_tasks_belong_to_whoever_made_them(self, begin):
         with begin() as work:
-            work.datasets.add(dataset(), owner="ada")
-            work.datasets.add(dataset("other"), owner="bob")
-            work.tasks.add(task("old"))
-            work.tasks.add(task("new", at=later(1)))
-            work.tasks.add(task("new", at=later(1)))
-            work.tasks.add(task("bob's", data="other"))
+            for owner in ("ada", "bob"):
+                work.datasets.add(dataset(), owner=owner)
+            work.tasks.add(task("old"), owner="ada")
+            work.tasks.add(task("new", at=later(1)), owner="ada")
+            work.tasks.add(task("new", at=later(1)), owner="ada")
+            work.tasks.add(task("new", at=later(1)), owner="bob")
+            work.tasks.add(task("nobody's"), owner=None)
         with begin() as work:
             listed = work.tasks.list(owner="ada", limit=9, cursor=None)
             assert listed.items == (task("new", at=later(1)), task("old"))
+            assert work.tasks.list(owner="bob", limit=9, cursor=None).items == (task("new", at=later(1)),)
             assert len(work.tasks.list(owner=None, limit=9, cursor=None).items) == 3
-            assert work.tasks.get("old") == task("old")
-            assert work.tasks.of_dataset(digest_of("data")) == (task("old"), task("new", at=later(1)))
+            assert work.tasks.get("old", owner="ada") == work.tasks.get("old", owner=None) == task("old")
+            assert work.tasks.get("old", owner="bob") is None
+            assert len(work.tasks.of_dataset(digest_of("data"))) == 3
+
+    def test_tasks_of_a_dataset_that_one_does_not_hold_are_not_found(self, begin):
+        with begin() as work:
+            for owner in ("ada", "bob"):
+                work.datasets.add(dataset(), owner=owner)
+                work.tasks.add(task(), owner=owner)
+            work.datasets.remove(digest_of("data"), owner="ada")
+        with begin() as work:
+            assert work.tasks.get("task", owner="ada") is None
+            assert work.tasks.list(owner="ada", limit=9, cursor=None).items == ()
+            assert work.tasks.get("task", owner="bob") == task()
+
+    def test_an_owner_may_give_up_its_tasks(self, begin):
+        with begin() as work:
+            for name in ("data", "other"):
+                work.datasets.add(dataset(name), owner="ada")
+                work.tasks.add(task(f"of {name}", data=name), owner="ada")
+            work.tasks.add(task("of data", data="data"), owner="bob")
+            work.datasets.add(dataset(), owner="bob")
+            work.tasks.disown(digest_of("data"), owner="ada")
+        with begin() as work:
+            assert work.tasks.get("of data", owner="ada") is None
+            assert work.tasks.get("of other", owner="ada") is not None
+            assert work.tasks.get("of data", owner="bob") is not None
 
     def test_a_removed_task_is_gone(self, begin):
         with begin() as work:
             work.datasets.add(dataset(), owner="ada")
-            work.tasks.add(task())
+            work.tasks.add(task(), owner="ada")
             work.tasks.remove("task")
             work.tasks.remove("task")
-            assert work.tasks.get("task") is None
+            assert work.tasks.get("task", owner=None) is None
 
 
 class StatisticsRecordsContract:
@@ -241,111 +267,6 @@ class StatisticsRecordsContract:
             }
             work.statistics.add(kept_statistics("one", blob="new"))
             assert work.statistics.get([digest_of("one")])[digest_of("one")].blob == digest_of("new")
-
-
-class QueryRecordsContract:
-    """Needs a fixture `begin`."""
-
-    def test_a_question_is_recorded_once(self, begin):
-        with begin() as work:
-            assert work.queries.add(query(), data=[digest_of("data"), digest_of("data")])
-            assert not work.queries.add(query(status=QueryStatus.DONE), data=[])
-        with begin() as work:
-            assert work.queries.get("query") == query()
-            assert work.queries.get("other") is None
-
-    def test_running_questions_are_counted(self, begin):
-        with begin() as work:
-            assert work.queries.running_count() == 0
-            work.queries.add(query("one"), data=[])
-            work.queries.add(query("two"), data=[])
-            work.queries.replace(query("two", status=QueryStatus.DONE))
-            assert work.queries.running_count() == 1
-
-    def test_a_question_says_which_data_it_is_about(self, begin):
-        about = sorted([digest_of("data"), digest_of("more")])
-        with begin() as work:
-            work.queries.add(query(), data=about[::-1])
-            work.queries.replace(query(status=QueryStatus.DONE))
-        with begin() as work:
-            assert work.queries.data("query") == tuple(about)
-            assert work.queries.data("other") == ()
-
-    def test_an_answer_replaces_the_question(self, begin):
-        answered = query(status=QueryStatus.DONE).model_copy(update={"answer": '{"rows": []}', "jobs": (1, 2)})
-        with begin() as work:
-            work.queries.add(query(), data=[])
-            work.queries.replace(answered)
-        with begin() as work:
-            assert work.queries.get("query") == answered
-
-    def test_what_is_running_is_told_oldest_first(self, begin):
-        asked = [
-            query(name).model_copy(update={"created_at": later(at)}) for name, at in (("b", 2), ("c", 1), ("a", 2))
-        ]
-        with begin() as work:
-            assert work.queries.running() == ()
-            for one in (*asked, query("answered", status=QueryStatus.DONE)):
-                work.queries.add(one, data=[])
-        with begin() as work:
-            assert work.queries.running() == (asked[1], asked[2], asked[0])
-
-    @pytest.mark.parametrize("end", [QueryStatus.DONE, QueryStatus.FAILED, QueryStatus.CANCELLED])
-    def test_a_question_runs_until_it_is_replaced_by_one_that_has_ended(self, begin, end):
-        with begin() as work:
-            work.queries.add(query(), data=[])
-            work.queries.replace(query().model_copy(update={"jobs": (1, 2)}))
-            assert [one.jobs for one in work.queries.running()] == [(1, 2)]
-            work.queries.replace(query(status=end))
-            assert work.queries.running() == ()
-            work.queries.replace(query())
-            assert work.queries.running() == (query(),)
-
-    def test_running_questions_are_found_by_the_jobs_they_wait_for(self, begin):
-        one = query("one").model_copy(update={"jobs": (1, 2), "created_at": later(1)})
-        two = query("two").model_copy(update={"jobs": (2, 3)})
-        with begin() as work:
-            work.queries.add(one, data=[])
-            work.queries.add(two, data=[])
-            work.queries.add(query("none"), data=[digest_of("data")])
-        with begin() as work:
-            assert work.queries.waiting_for([1]) == (one,)
-            assert work.queries.waiting_for([1, 2]) == (two, one)
-            assert work.queries.waiting_for([]) == work.queries.waiting_for([4]) == ()
-            work.queries.replace(one.model_copy(update={"jobs": tuple(range(4, 1504))}))
-            assert work.queries.waiting_for([1]) == ()
-            assert [each.id for each in work.queries.waiting_for(range(3, 1600))] == ["two", "one"]
-            work.queries.replace(two.model_copy(update={"status": QueryStatus.DONE}))
-            assert work.queries.waiting_for([2, 3]) == ()
-
-    def test_who_waits_for_a_question_is_known_until_it_ends(self, begin):
-        with begin() as work:
-            for name in ("mine", "ours"):
-                work.queries.add(query(name), data=[digest_of(name)])
-            for owner in ("eve", "ada", "ada"):
-                work.queries.add_asker("ours", owner)
-            work.queries.add_asker("mine", "ada")
-            assert work.queries.askers("ours") == ("ada", "eve")
-            work.queries.remove_asker("ours", "ada")
-            work.queries.remove_asker("ours", "nobody")
-        with begin() as work:
-            work.queries.replace(query("ours").model_copy(update={"jobs": (1,)}))
-            assert (work.queries.askers("ours"), work.queries.askers("mine")) == (("eve",), ("ada",))
-            work.queries.replace(query("ours", status=QueryStatus.CANCELLED))
-            assert work.queries.askers("ours") == ()
-            work.queries.remove_data(digest_of("mine"))
-            assert work.queries.askers("mine") == ()
-
-    def test_a_forgotten_question_cannot_be_answered(self, begin):
-        with begin() as work:
-            work.queries.add(query("mine"), data=[digest_of("data"), digest_of("more")])
-            work.queries.add(query("yours"), data=[digest_of("more")])
-        with begin() as work:
-            work.queries.remove_data(digest_of("data"))
-            assert work.queries.get("mine") is None
-            assert work.queries.get("yours") == query("yours")
-            with pytest.raises(NotFoundError, match="ask the question again"):
-                work.queries.replace(query("mine"))
 
 
 class ChangeRecordsContract:
