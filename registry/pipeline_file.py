@@ -19,6 +19,7 @@ from registry.manifest_text import manifest_text
 from registry.names import Digest
 from registry.ports import BlobStore
 from registry.records import PublishedModule
+from registry.sized_file import SizedFile
 from registry.tensor_file import StoredTensor, TensorFileError, TensorHeader, header_bytes, read_tensor_header, size_of
 
 PIPELINE_KEY = "pipeline"
@@ -96,53 +97,31 @@ def _pieces(headers: Sequence[TensorHeader], blobs: Sequence[Digest], *, start: 
     return tuple(pieces)
 
 
-class _PipelineFile(io.RawIOBase):
+class _PipelineFile(SizedFile):
     """A seekable file of a header in memory and pieces of blobs, of which one is open at a time."""
 
     def __init__(self, blobs: BlobStore, header: bytes, pieces: Sequence[_Piece]) -> None:
-        super().__init__()
+        super().__init__(pieces[-1].end if pieces else len(header))
         self._blobs, self._header, self._pieces = blobs, header, pieces
         self._starts = [piece.start for piece in pieces]
-        self._size_bytes = pieces[-1].end if pieces else len(header)
-        self._at = 0
         self._opened = ExitStack()
         self._file: tuple[Digest, BinaryIO] | None = None
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next byte is read from."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place. Raises ValueError when it lies before the first byte."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size_bytes}[whence]
-        if start + offset < 0:
-            raise ValueError(f"there is no byte {start + offset}")
-        self._at = start + offset
-        return self._at
 
     def readinto(self, buffer: Buffer) -> int:
         """Fill a buffer as far as one piece goes; 0 at the end, and where a blob ends before it should."""
         wanted = memoryview(buffer).cast("B")
-        given = self._read(len(wanted)) if self._at < self._size_bytes else b""
+        given = self._read(len(wanted)) if self.at < self.size_bytes else b""
         wanted[: len(given)] = given
-        self._at += len(given)
+        self.at += len(given)
         return len(given)
 
     def _read(self, most_bytes: int) -> bytes:
-        if self._at < len(self._header):
-            return self._header[self._at : self._at + most_bytes]
-        piece = self._pieces[bisect_right(self._starts, self._at) - 1]
+        if self.at < len(self._header):
+            return self._header[self.at : self.at + most_bytes]
+        piece = self._pieces[bisect_right(self._starts, self.at) - 1]
         file = self._file_of(piece.blob)
-        file.seek(piece.offset + self._at - piece.start)
-        return file.read(min(most_bytes, piece.end - self._at))
+        file.seek(piece.offset + self.at - piece.start)
+        return file.read(min(most_bytes, piece.end - self.at))
 
     def _file_of(self, blob: Digest) -> BinaryIO:
         if self._file is None or self._file[0] != blob:
