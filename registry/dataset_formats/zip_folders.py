@@ -1,6 +1,8 @@
 """Zip files of class folders: ``CLASS/image``, tolerated under one common folder."""
 
 import functools
+import io
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ from registry.records import LeftOut
 
 LAYOUT = "put every image into the folder of its class: cat/1.png, cat/2.png, dog/1.png"
 SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})
+PIECE_BYTES = 256 * 1024
 
 _READING_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
 
@@ -139,8 +142,19 @@ def _load(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: DatasetLimits
             f"image {info.filename!r} has {info.file_size:,} bytes; at most {limits.image_file_bytes:,} are allowed"
         )
     try:
-        with archive.open(info) as stream:
-            data = stream.read()
+        data = _unpacked(archive, info)
     except _READING_ERRORS as error:
         raise BrokenImageError(f"is damaged in the archive: {str(error)[:200]}") from error
     return decode_image(data, item=info.filename, pixel_limit=limits.image_pixels)
+
+
+def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """The bytes of an entry, as many as the directory says it has; where there are more, its checksum is wrong.
+
+    They come in pieces, for a read without a bound unpacks everything before Python cuts it to that size. The read
+    that finds nothing left is the one that compares the checksum of an entry said to be empty.
+    """
+    data = io.BytesIO()
+    with archive.open(info) as stream:
+        shutil.copyfileobj(stream, data, PIECE_BYTES)
+    return data.getvalue()

@@ -1,0 +1,20 @@
+"""Hostile datasets, third folder: small files that would swell in memory while they are read."""
+
+import struct
+
+from tests.hostile.dataset_files import patched
+from tests.hostile.files import no_dataset
+from tests.registry.dataset_samples import MEBIBYTE, folders, zip_bytes
+
+
+def lying_entry(held_bytes: int, said_bytes: int) -> bytes:
+    """A zip whose first entry says that it has fewer bytes than it holds."""
+    return patched(zip_bytes({"cat/x.png": bytes(held_bytes), **folders()}), 24, struct.pack("<L", said_bytes))
+
+
+SWELLING_ZIPS = (
+    no_dataset("zip-entry-that-hides-200-mebibytes", "cat/x.png", lambda: lying_entry(200 * MEBIBYTE, 100)),
+    no_dataset("zip-entry-that-is-said-to-be-empty", "Bad CRC-32", lambda: lying_entry(200 * MEBIBYTE, 0)),
+)
+
+SWELLING_FILES = (*SWELLING_ZIPS,)
