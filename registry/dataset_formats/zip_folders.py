@@ -1,5 +1,6 @@
 """Zip files of class folders: ``CLASS/image``, tolerated under one common folder."""
 
+import bisect
 import functools
 import io
 import shutil
@@ -65,20 +66,41 @@ def _sorted_out(archive: zipfile.ZipFile) -> tuple[list[_Entry], list[LeftOut]]:
     """Image files by name, and everything else with the reason why it is none."""
     entries: list[_Entry] = []
     left_out: list[LeftOut] = []
-    filled: set[str] = set()
-    for info in archive.infolist():
-        parts = tuple(part for part in info.filename.split("/") if part not in ("", "."))
-        if info.is_dir():
-            continue
-        filled.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
+    folders, files = _by_kind(archive)
+    for info in files:
+        parts = _parts(info)
         reason = _why_no_image(archive, info, parts)
         if reason:
             left_out.append(LeftOut(item=info.filename, reason=reason))
         else:
             entries.append(_Entry(info, parts))
-    folders = [info.filename for info in archive.infolist() if info.is_dir()]
-    left_out += [LeftOut(item=name, reason="empty folder") for name in folders if name.strip("./") not in filled]
+    left_out += [LeftOut(item=folder.filename, reason="empty folder") for folder in _empty(folders, files)]
     return sorted(entries, key=lambda entry: entry.parts), left_out
+
+
+def _by_kind(archive: zipfile.ZipFile) -> tuple[list[zipfile.ZipInfo], list[zipfile.ZipInfo]]:
+    """The archive's entries for folders, and those for files."""
+    entries = archive.infolist()
+    return [entry for entry in entries if entry.is_dir()], [entry for entry in entries if not entry.is_dir()]
+
+
+def _parts(info: zipfile.ZipInfo) -> tuple[str, ...]:
+    """Folders and name of an entry, without steps that lead nowhere."""
+    return tuple(part for part in info.filename.split("/") if part not in ("", "."))
+
+
+def _empty(folders: list[zipfile.ZipInfo], files: list[zipfile.ZipInfo]) -> Iterator[zipfile.ZipInfo]:
+    """Folders without a file in them or below.
+
+    In a sorted list of paths a folder's files stand together, right behind the place of its own path. A set of all
+    the folders that files are in would grow with each part of each path.
+    """
+    paths = sorted("/".join(_parts(file)) for file in files) if folders else []
+    for folder in folders:
+        path = "".join(f"{part}/" for part in _parts(folder))
+        behind = bisect.bisect_left(paths, path)
+        if not any(found.startswith(path) for found in paths[behind : behind + 1]):
+            yield folder
 
 
 def _why_no_image(archive: zipfile.ZipFile, info: zipfile.ZipInfo, parts: tuple[str, ...]) -> str:

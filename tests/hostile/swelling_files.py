@@ -12,9 +12,20 @@ def lying_entry(held_bytes: int, said_bytes: int) -> bytes:
     return patched(zip_bytes({"cat/x.png": bytes(held_bytes), **folders()}), 24, struct.pack("<L", said_bytes))
 
 
+def paths_of(parts: int, *, entries: int, named: str = "a") -> dict[str, bytes]:
+    """Empty files, each at the end of a long path of its own."""
+    return {f"{entry}/" + f"{named}/" * (parts - 2) + "x": b"" for entry in range(entries)}
+
+
 SWELLING_ZIPS = (
     no_dataset("zip-entry-that-hides-200-mebibytes", "cat/x.png", lambda: lying_entry(200 * MEBIBYTE, 100)),
     no_dataset("zip-entry-that-is-said-to-be-empty", "Bad CRC-32", lambda: lying_entry(200 * MEBIBYTE, 0)),
+    no_dataset("zip-of-paths-of-497-parts", "496 folders", lambda: zip_bytes(paths_of(497, entries=2_000))),
+    no_dataset(
+        "zip-of-paths-as-long-as-they-may-be",
+        "no images",
+        lambda: zip_bytes({"a/": b"", **paths_of(31, entries=4_000, named="\u0101" * 30)}),
+    ),
 )
 
 SWELLING_FILES = (*SWELLING_ZIPS,)
