@@ -2,9 +2,11 @@
 
 import struct
 
+import numpy as np
+
 from tests.hostile.dataset_files import patched
 from tests.hostile.files import no_dataset
-from tests.registry.dataset_samples import MEBIBYTE, folders, zip_bytes
+from tests.registry.dataset_samples import MEBIBYTE, folders, image_bytes, npz_bytes, tensor_bytes, zip_bytes
 
 
 def lying_entry(held_bytes: int, said_bytes: int) -> bytes:
@@ -28,4 +30,29 @@ SWELLING_ZIPS = (
     ),
 )
 
-SWELLING_FILES = (*SWELLING_ZIPS,)
+WIDE = np.zeros((2, 1000, 1000, 3), dtype=np.float64)
+ONE_CLASS = np.zeros(2, dtype=np.int64)
+
+
+def deep_pngs() -> bytes:
+    """Images of 16 bits a pixel, as many pixels as an image may have."""
+    return zip_bytes({f"cat/{number}.png": image_bytes(np.zeros((1000, 1000), np.uint16)) for number in range(2)})
+
+
+SWELLING_IMAGES = (
+    no_dataset(
+        "npz-of-wide-floats-of-one-class", "'0'", lambda: npz_bytes(images=WIDE, labels=ONE_CLASS), 16 * MEBIBYTE
+    ),
+    no_dataset(
+        "tensors-of-wide-floats-of-one-class", "'0'", lambda: tensor_bytes(images=WIDE, labels=ONE_CLASS), 16 * MEBIBYTE
+    ),
+    no_dataset(
+        "npz-of-wide-floats-that-end-in-nan",
+        "nan",
+        lambda: npz_bytes(images=WIDE * np.nan, labels=ONE_CLASS),
+        16 * MEBIBYTE,
+    ),
+    no_dataset("png-of-16-bits-of-one-class", "'cat'", deep_pngs, 8 * MEBIBYTE),
+)
+
+SWELLING_FILES = (*SWELLING_ZIPS, *SWELLING_IMAGES)
