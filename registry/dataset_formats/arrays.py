@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry.dataset_formats.candidates import Candidate, DatasetLimits, Finding, Pixels, Source, WrongLabel
-from registry.dataset_formats.labels import NAME_LIMIT, LabelError, label_name
+from registry.dataset_formats.labels import NAME_LIMIT, LabelError, label_name, wide_text
 from registry.errors import InvalidDatasetError, TooLargeError
 
 IMAGE_NAMES = ("images", "image", "x", "data", "img", "imgs", "pixels")
@@ -84,7 +84,7 @@ def _one_array(arrays: Mapping[str, StoredArray], names: tuple[str, ...]) -> Sto
 def _check_images(images: StoredArray, *, limits: DatasetLimits) -> None:
     if images.dtype != np.uint8 and images.dtype.kind != "f":
         raise InvalidDatasetError(
-            f"array {images.name!r} has dtype {images.dtype}; images are uint8, or floats from 0 to 1"
+            f"array {images.name!r} has dtype {str(images.dtype)[:100]}; images are uint8, or floats from 0 to 1"
         )
     count, height, width, _ = _image_shape(images)
     if min(images.shape) < 1:
@@ -122,34 +122,44 @@ def _check_labels(labels: StoredArray, *, count: int) -> None:
             f"shape ({count},), as whole numbers or texts"
         )
     if labels.dtype.kind not in "iubfUS":
-        raise InvalidDatasetError(f"array {labels.name!r} has dtype {labels.dtype}; labels are whole numbers or texts")
-    if labels.dtype.itemsize > 4 * NAME_LIMIT:
         raise InvalidDatasetError(
-            f"array {labels.name!r} has dtype {labels.dtype}; class names have at most {NAME_LIMIT} characters"
+            f"array {labels.name!r} has dtype {str(labels.dtype)[:100]}; labels are whole numbers or texts"
+        )
+    if not 0 < labels.dtype.itemsize <= 4 * NAME_LIMIT:
+        raise InvalidDatasetError(
+            f"array {labels.name!r} has dtype {labels.dtype}; give class names of 1 to {NAME_LIMIT} characters"
         )
 
 
 def _findings(images: StoredArray, labels: StoredArray | None) -> Iterator[Finding]:
-    values = itertools.repeat(None) if labels is None else _label_values(labels)
+    names = itertools.repeat(None) if labels is None else _class_names(labels)
     count, at_most = images.shape[0], max(1, CHUNK_BYTES // images.row_bytes)
     for first in range(0, count, at_most):
         chunk = _Chunk(images, first_row=first, count=min(at_most, count - first))
         for index in range(chunk.count):
-            load = functools.partial(chunk.image, index)
-            yield _finding(first + index, next(values), load, labelled=labels is not None)
+            item, name = str(first + index), next(names)
+            if isinstance(name, LabelError):
+                yield WrongLabel(item, str(name))
+            else:
+                yield Candidate(item, name, functools.partial(chunk.image, index))
         chunk.pass_over()
 
 
-def _label_values(labels: StoredArray) -> Iterator[object]:
+def _class_names(labels: StoredArray) -> Iterator[str | LabelError]:
+    """The name of the class of each row, or why its label cannot stand."""
     for piece in labels.pieces(labels.shape[0]):
-        yield from piece
+        for index in range(len(piece)):
+            yield _class_name(piece, index)
 
 
-def _finding(row: int, value: object, load: Callable[[], Pixels], *, labelled: bool) -> Finding:
+def _class_name(labels: Values, index: int) -> str | LabelError:
+    """The class of one row; texts are decoded here, for NumPy fails on numbers that are no characters."""
     try:
-        return Candidate(str(row), label_name(value) if labelled else None, load)
+        if labels.dtype.kind == "U":
+            return label_name(wide_text(labels[index : index + 1].tobytes(), big_endian=labels.dtype.str[0] == ">"))
+        return label_name(labels[index])
     except LabelError as error:
-        return WrongLabel(str(row), str(error))
+        return error
 
 
 class _Chunk:

@@ -55,4 +55,15 @@ SWELLING_IMAGES = (
     no_dataset("png-of-16-bits-of-one-class", "'cat'", deep_pngs, 8 * MEBIBYTE),
 )
 
-SWELLING_FILES = (*SWELLING_ZIPS, *SWELLING_IMAGES)
+
+def headers_of(size_bytes: int) -> bytes:
+    """An npz whose arrays have headers of so many spaces."""
+    array = b"\x93NUMPY\x02\x00" + struct.pack("<L", size_bytes) + b" " * size_bytes
+    return zip_bytes({"images.npy": array, "labels.npy": array[:20]})
+
+
+SWELLING_ARRAYS = (
+    no_dataset("npy-header-of-60-mebibytes", "at most 10,000", lambda: headers_of(60 * MEBIBYTE), MEBIBYTE),
+)
+
+SWELLING_FILES = (*SWELLING_ZIPS, *SWELLING_IMAGES, *SWELLING_ARRAYS)
