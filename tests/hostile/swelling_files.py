@@ -6,7 +6,16 @@ import numpy as np
 
 from tests.hostile.dataset_files import patched
 from tests.hostile.files import no_dataset
-from tests.registry.dataset_samples import MEBIBYTE, folders, image_bytes, npz_bytes, tensor_bytes, zip_bytes
+from tests.hostile.forged_files import parquet_of
+from tests.registry.dataset_samples import (
+    MEBIBYTE,
+    folders,
+    image_bytes,
+    npz_bytes,
+    parquet_bytes,
+    tensor_bytes,
+    zip_bytes,
+)
 
 
 def lying_entry(held_bytes: int, said_bytes: int) -> bytes:
@@ -66,4 +75,24 @@ SWELLING_ARRAYS = (
     no_dataset("npy-header-of-60-mebibytes", "at most 10,000", lambda: headers_of(60 * MEBIBYTE), MEBIBYTE),
 )
 
-SWELLING_FILES = (*SWELLING_ZIPS, *SWELLING_IMAGES, *SWELLING_ARRAYS)
+TRUTH, LIST_OF_STRUCTS = b"\x11", b"\x49\xfc\xff\xff\xff\x07"
+"""Fields as Thrift writes them: one that is true, and the row groups, which are said to be 16 million."""
+
+
+def page_of_flags() -> bytes:
+    """A good parquet file whose first page begins with nothing but fields that are true."""
+    data = parquet_bytes([bytes(3 * MEBIBYTE), image_bytes()], [0, 1], compression="none", use_dictionary=False)
+    return data[:4] + TRUTH * 3 * MEBIBYTE + data[4 + 3 * MEBIBYTE :]
+
+
+SWELLING_PARQUETS = (
+    no_dataset("parquet-of-four-million-fields", "2,000,000 values", lambda: parquet_of(TRUTH * 4_000_000)),
+    no_dataset(
+        "parquet-of-a-million-row-groups",
+        "500,000 values that matter",
+        lambda: parquet_of(LIST_OF_STRUCTS + b"\x31\0" * 1_000_000),
+    ),
+    no_dataset("parquet-page-of-three-million-fields", "1,000 values", page_of_flags),
+)
+
+SWELLING_FILES = (*SWELLING_ZIPS, *SWELLING_IMAGES, *SWELLING_ARRAYS, *SWELLING_PARQUETS)
