@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+import io
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,7 +17,15 @@ from registry.dataset_formats.arrays import StoredArray, open_arrays
 from registry.dataset_formats.candidates import DatasetLimits, Source
 from registry.dataset_formats.zip_directory import open_archive
 from registry.errors import InvalidDatasetError
-from registry.tensor_file import TensorFileError, TensorHeader, read_exactly, read_tensor_header, size_of
+from registry.tensor_file import (
+    DIMENSIONS_LIMIT,
+    SIDE_LIMIT,
+    TensorFileError,
+    TensorHeader,
+    read_exactly,
+    read_tensor_header,
+    size_of,
+)
 
 ARRAYS_LIMIT = 1_000
 NPY_HEADER_LIMIT = 10_000
@@ -34,6 +44,11 @@ _READING_ERRORS = (
     ValueError,
     MemoryError,
 )
+_HEADER_ERRORS = (
+    ValueError, SyntaxError, tokenize.TokenError, TypeError, LookupError, AttributeError, ArithmeticError,
+    RuntimeError, MemoryError,
+)  # fmt: skip
+"""What NumPy and the parts of Python under it raise for headers that are damaged, or that were made to be."""
 
 
 def open_npz(file: BinaryIO, *, limits: DatasetLimits, labelled: bool) -> Source:
@@ -53,7 +68,9 @@ def _told_of(name: str) -> Iterator[None]:
     try:
         yield
     except _READING_ERRORS as error:
-        raise InvalidDatasetError(f"array {name[:200]!r} cannot be read: {str(error)[:200]}") from error
+        raise InvalidDatasetError(
+            f"array {name[:200]!r} cannot be read: {str(error)[:200]}; save it with np.savez"
+        ) from error
 
 
 def _npy_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> StoredArray:
@@ -66,8 +83,9 @@ def _npy_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> St
         )
     if fortran_order and len(shape) > 1:
         raise InvalidDatasetError(f"array {name[:200]!r} is stored column by column; save np.ascontiguousarray(array)")
+    _check_shape(name, shape)
     wanted_bytes = prod(shape) * dtype.itemsize
-    if info.file_size - stream.tell() != wanted_bytes or min(shape, default=1) < 0:
+    if info.file_size - stream.tell() != wanted_bytes:
         raise InvalidDatasetError(
             f"array {name[:200]!r} of {str(dtype)[:100]} {str(shape)[:200]} takes {wanted_bytes:,} bytes, "
             f"but {info.file_size - stream.tell():,} are there"
@@ -76,12 +94,37 @@ def _npy_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> St
 
 
 def _npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+    """Shape, order and type from an array's header, which is measured before it is read. Raises ValueError."""
     version = npy.read_magic(stream)
-    if version == (1, 0):
-        return npy.read_array_header_1_0(stream, max_header_size=NPY_HEADER_LIMIT)
-    if version == (2, 0):
-        return npy.read_array_header_2_0(stream, max_header_size=NPY_HEADER_LIMIT)
-    raise ValueError(f"npy version {version} is not read")
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"npy version {version} is not read")
+    size = stream.read(2 if version == (1, 0) else 4)
+    header_bytes = int.from_bytes(size, "little")
+    if header_bytes > NPY_HEADER_LIMIT:
+        raise ValueError(f"its header has {header_bytes:,} bytes; at most {NPY_HEADER_LIMIT:,} are allowed")
+    header = io.BytesIO(size + stream.read(header_bytes))
+    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    try:
+        shape, fortran_order, dtype = read_header(header, max_header_size=NPY_HEADER_LIMIT)
+    except _HEADER_ERRORS as error:
+        raise ValueError(f"its header describes no array ({str(error)[:150]})") from error
+    # NumPy takes True for a number here, and refuses it when it is given a shape
+    return tuple(map(int, shape)), fortran_order, dtype
+
+
+def _check_shape(name: str, shape: tuple[int, ...]) -> None:
+    """Raises InvalidDatasetError unless a shape is short and of numbers that can be counted to."""
+    if len(shape) > DIMENSIONS_LIMIT or not all(0 <= side <= SIDE_LIMIT for side in shape):
+        told = ", ".join(_told(side) for side in shape[: DIMENSIONS_LIMIT + 1])
+        raise InvalidDatasetError(
+            f"array {name[:200]!r} has shape ({told[:200]}) of {len(shape):,} numbers; save one with at most "
+            f"{DIMENSIONS_LIMIT}, from 0 to 2**48"
+        )
+
+
+def _told(side: int) -> str:
+    """A side for people; Python writes no number of thousands of digits."""
+    return str(side) if abs(side) <= SIDE_LIMIT else f"about {'-' if side < 0 else ''}2**{side.bit_length()}"
 
 
 def _read_stream(stream: IO[bytes], name: str, count: int) -> bytes:

@@ -4,6 +4,7 @@ import io
 import re
 import struct
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -20,6 +21,9 @@ GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;
 ORIENTATION = 0x0112
 PILLOW_LIMIT_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 2**31)
 """Pillow decodes no larger images, whatever the setting allows."""
+
+PIECE_PIXELS = 256 * 1024
+"""So many pixels are brought to grey or rgb at a time; each takes some twenty bytes on the way."""
 
 _PIXELS = re.compile(r"\(([0-9]+) pixels\)")
 
@@ -102,13 +106,30 @@ def _upright(image: Image.Image) -> Image.Image:
 def _pixels(image: Image.Image) -> Pixels:
     if image.mode == "F":
         raise BrokenImageError("has floating-point pixels; save it with 8 bits a channel")
+    width, height = image.size
+    pixels = np.empty((height, width, 1 if image.mode in GREY_MODES else 3), dtype=np.uint8)
+    for left, top, right, bottom in _boxes(width, height):
+        pixels[top:bottom, left:right] = _levels(image.crop((left, top, right, bottom)))
+    return pixels
+
+
+def _boxes(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
+    """Left, top, right, bottom of pieces of at most PIECE_PIXELS that make up an image: whole rows where they fit."""
+    columns, rows = min(width, PIECE_PIXELS), max(1, PIECE_PIXELS // width)
+    for top in range(0, height, rows):
+        for left in range(0, width, columns):
+            yield left, top, min(left + columns, width), min(top + rows, height)
+
+
+def _levels(image: Image.Image) -> Pixels:
+    """A piece of an image as grey, shape (h, w, 1), or rgb, shape (h, w, 3)."""
+    levels: Pixels
     if image.mode.startswith("I"):
-        levels = np.asarray(image).astype(np.int64)
-        return (np.clip(levels, 0, 65535) // 257).astype(np.uint8)[:, :, None]
-    flat = _on_white(image) if image.has_transparency_data else image
-    if image.mode in GREY_MODES:
-        return np.array(flat.convert("L"))[:, :, None]
-    return np.array(flat.convert("RGB"))
+        levels = (np.clip(np.asarray(image), 0, 65535) // 257).astype(np.uint8)
+    else:
+        flat = _on_white(image) if image.has_transparency_data else image
+        levels = np.asarray(flat.convert("L" if image.mode in GREY_MODES else "RGB"))
+    return levels.reshape(image.height, image.width, -1)
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 NAME_LIMIT = 200
+_NUMBER_LIMIT = 10**NAME_LIMIT
 
 
 class LabelError(ValueError):
@@ -21,13 +22,18 @@ def label_name(value: object, names: Sequence[str] | None = None) -> str:
         names: names of the classes 0, 1, ..., where the file has them.
 
     Raises:
-        LabelError: the value is missing, NaN, negative, fractional, empty or too long, or has no name.
+        LabelError: the value is missing, NaN, negative, fractional, empty, too large or too long, or has no name.
     """
     if isinstance(value, bytes):
         return _text_label(_decoded(value))
     if isinstance(value, str):
         return _text_label(value)
     number = _whole_number(value)
+    if abs(number) >= _NUMBER_LIMIT:
+        raise LabelError(
+            f"label is about {'-' if number < 0 else ''}10**{math.log10(abs(number)):.0f}; class names have at most "
+            f"{NAME_LIMIT} characters, number the classes from 0"
+        )
     if number < 0:
         raise LabelError(f"label is {number}; labels count from 0, leave unlabelled images out")
     if names is None:
@@ -42,6 +48,18 @@ def _decoded(value: bytes) -> str:
         return value.decode("utf-8")
     except UnicodeDecodeError as error:
         raise LabelError(f"label {value[:40]!r} is not UTF-8 text") from error
+
+
+def wide_text(data: bytes, *, big_endian: bool) -> str:
+    """The text that a fixed number of characters of four bytes hold, without the zeros that fill them up.
+
+    Raises:
+        LabelError: one of them is no character, which Python would not even hold.
+    """
+    try:
+        return data.decode("utf-32-be" if big_endian else "utf-32-le").rstrip("\0")
+    except UnicodeDecodeError as error:
+        raise LabelError(f"label {data[:40]!r} is not UTF-32 text; save labels as whole numbers or texts") from error
 
 
 def _text_label(text: str) -> str:

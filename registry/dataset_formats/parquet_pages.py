@@ -10,12 +10,19 @@ Source:
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from registry.dataset_formats.thrift import Struct, ThriftError, ThriftReader, Value
+from registry.dataset_formats.thrift import Struct, ThriftError, ThriftReader, Value, Wanted
 from registry.tensor_file import read_exactly, size_of
 
 FOOTER_LIMIT_BYTES = 16 * 1024 * 1024
 HEADER_BYTES = (256, 64 * 1024, 16 * 1024 * 1024)
+PAGE_VALUES_LIMIT = 1_000
 MAGIC = b"PAR1"
+
+_CONTENT: Wanted = {3: {}, 5: {}, 7: {}, 9: {}, 11: {}}
+_CHUNK: Wanted = {1: {}, 3: _CONTENT, 8: {}, 9: {}}
+_FOOTER: Wanted = {3: {}, 4: {1: _CHUNK, 3: {}}}
+_PAGE: Wanted = {2: {}, 3: {}}
+"""Fields of ColumnMetaData, ColumnChunk, FileMetaData with its RowGroups, and PageHeader that are read here."""
 
 
 class ParquetError(ValueError):
@@ -66,7 +73,7 @@ def read_footer(file: BinaryIO) -> Footer:
         raise ParquetError(f"its footer says it has {footer_bytes:,} bytes")
     file.seek(size - 8 - footer_bytes)
     try:
-        content = ThriftReader(read_exactly(file, footer_bytes)).struct()
+        content = ThriftReader(read_exactly(file, footer_bytes)).struct(_FOOTER)
     except ThriftError as error:
         raise ParquetError(f"its footer is damaged: {error}") from error
     groups = [_as_struct(group) for group in _list(content, 4)]
@@ -113,9 +120,9 @@ def _page_header(file: BinaryIO, position: int, end: int) -> tuple[Struct, int]:
     told = ""
     for wanted in HEADER_BYTES:
         file.seek(position)
-        reader = ThriftReader(file.read(min(wanted, end - position)))
+        reader = ThriftReader(file.read(min(wanted, end - position)), values_limit=PAGE_VALUES_LIMIT)
         try:
-            return reader.struct(), reader.position
+            return reader.struct(_PAGE), reader.position
         except ThriftError as error:
             told = str(error)
     raise ParquetError(f"the page header at byte {position:,} cannot be read: {told}")

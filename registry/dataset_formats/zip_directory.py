@@ -25,6 +25,7 @@ _COMMENT_LIMIT = 65_535
 _DRIVE = re.compile(r"[A-Za-z]:")
 NAME_LIMIT = 1_000
 PART_LIMIT = 200
+FOLDERS_LIMIT = 30
 EXTRA_ENTRIES = 10_000
 
 
@@ -179,4 +180,6 @@ def _name_fault(name: str) -> str:
         return "has an empty or unprintable part"
     if len(name) > NAME_LIMIT or max(map(len, parts)) > PART_LIMIT:
         return f"has a part of more than {PART_LIMIT} characters, or more than {NAME_LIMIT} in all"
+    if len(parts) - 1 > FOLDERS_LIMIT:
+        return f"is in {len(parts) - 1} folders, one in the other; at most {FOLDERS_LIMIT} are taken, move it up"
     return ""

@@ -1,6 +1,9 @@
 """Zip files of class folders: ``CLASS/image``, tolerated under one common folder."""
 
+import bisect
 import functools
+import io
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -25,6 +28,7 @@ from registry.records import LeftOut
 
 LAYOUT = "put every image into the folder of its class: cat/1.png, cat/2.png, dog/1.png"
 SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})
+PIECE_BYTES = 256 * 1024
 
 _READING_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
 
@@ -62,20 +66,41 @@ def _sorted_out(archive: zipfile.ZipFile) -> tuple[list[_Entry], list[LeftOut]]:
     """Image files by name, and everything else with the reason why it is none."""
     entries: list[_Entry] = []
     left_out: list[LeftOut] = []
-    filled: set[str] = set()
-    for info in archive.infolist():
-        parts = tuple(part for part in info.filename.split("/") if part not in ("", "."))
-        if info.is_dir():
-            continue
-        filled.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
+    folders, files = _by_kind(archive)
+    for info in files:
+        parts = _parts(info)
         reason = _why_no_image(archive, info, parts)
         if reason:
             left_out.append(LeftOut(item=info.filename, reason=reason))
         else:
             entries.append(_Entry(info, parts))
-    folders = [info.filename for info in archive.infolist() if info.is_dir()]
-    left_out += [LeftOut(item=name, reason="empty folder") for name in folders if name.strip("./") not in filled]
+    left_out += [LeftOut(item=folder.filename, reason="empty folder") for folder in _empty(folders, files)]
     return sorted(entries, key=lambda entry: entry.parts), left_out
+
+
+def _by_kind(archive: zipfile.ZipFile) -> tuple[list[zipfile.ZipInfo], list[zipfile.ZipInfo]]:
+    """The archive's entries for folders, and those for files."""
+    entries = archive.infolist()
+    return [entry for entry in entries if entry.is_dir()], [entry for entry in entries if not entry.is_dir()]
+
+
+def _parts(info: zipfile.ZipInfo) -> tuple[str, ...]:
+    """Folders and name of an entry, without steps that lead nowhere."""
+    return tuple(part for part in info.filename.split("/") if part not in ("", "."))
+
+
+def _empty(folders: list[zipfile.ZipInfo], files: list[zipfile.ZipInfo]) -> Iterator[zipfile.ZipInfo]:
+    """Folders without a file in them or below.
+
+    In a sorted list of paths a folder's files stand together, right behind the place of its own path. A set of all
+    the folders that files are in would grow with each part of each path.
+    """
+    paths = sorted("/".join(_parts(file)) for file in files) if folders else []
+    for folder in folders:
+        path = "".join(f"{part}/" for part in _parts(folder))
+        behind = bisect.bisect_left(paths, path)
+        if not any(found.startswith(path) for found in paths[behind : behind + 1]):
+            yield folder
 
 
 def _why_no_image(archive: zipfile.ZipFile, info: zipfile.ZipInfo, parts: tuple[str, ...]) -> str:
@@ -139,8 +164,19 @@ def _load(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: DatasetLimits
             f"image {info.filename!r} has {info.file_size:,} bytes; at most {limits.image_file_bytes:,} are allowed"
         )
     try:
-        with archive.open(info) as stream:
-            data = stream.read()
+        data = _unpacked(archive, info)
     except _READING_ERRORS as error:
         raise BrokenImageError(f"is damaged in the archive: {str(error)[:200]}") from error
     return decode_image(data, item=info.filename, pixel_limit=limits.image_pixels)
+
+
+def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """The bytes of an entry, as many as the directory says it has; where there are more, its checksum is wrong.
+
+    They come in pieces, for a read without a bound unpacks everything before Python cuts it to that size. The read
+    that finds nothing left is the one that compares the checksum of an entry said to be empty.
+    """
+    data = io.BytesIO()
+    with archive.open(info) as stream:
+        shutil.copyfileobj(stream, data, PIECE_BYTES)
+    return data.getvalue()

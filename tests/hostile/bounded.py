@@ -19,6 +19,7 @@ from tests.hostile.dataset_files import DATASET_FILES
 from tests.hostile.files import HostileFile
 from tests.hostile.forged_files import FORGED_FILES
 from tests.hostile.module_files import MODULE_FILES
+from tests.hostile.swelling_files import SWELLING_FILES
 from tests.registry.dataset_samples import LIMITS, MEBIBYTE
 
 MEMORY_BYTES = 256 * MEBIBYTE
@@ -76,7 +77,7 @@ def ending(hostile: HostileFile, do: Callable[[HostileFile, bytes], int] = parse
 def main() -> None:
     """Parse every file, after a probe."""
     sys.stdout.write(json.dumps({"name": "probe", "ended": ending(DATASET_FILES[0], probe), "seconds": 0}) + "\n")
-    for hostile in (*MODULE_FILES, *DATASET_FILES, *FORGED_FILES):
+    for hostile in (*MODULE_FILES, *DATASET_FILES, *FORGED_FILES, *SWELLING_FILES):
         began = time.monotonic()
         ended = ending(hostile)
         seconds = round(time.monotonic() - began, 3)

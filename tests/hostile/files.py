@@ -17,12 +17,16 @@ from registry.errors import (
 
 @dataclass(frozen=True, slots=True)
 class HostileFile:
-    """One file made to do harm, or broken by accident; ``says`` must be in the refusal's sentence."""
+    """One file made to do harm, or broken by accident; ``says`` must be in the refusal's sentence.
+
+    Refusing it may take ``most_bytes`` of memory, as far as Python and NumPy tell.
+    """
 
     error: type[ZooError]
     name: str
     says: str
     make: Callable[[], bytes]
+    most_bytes: int = 80 * 1024 * 1024
 
 
 no_module = partial(HostileFile, InvalidModuleFileError)

@@ -11,10 +11,20 @@ from PIL import Image
 
 from tests.hostile.dataset_files import npz_of_header, patched, png_header, with_entry
 from tests.hostile.files import HostileFile, no_dataset, too_large
-from tests.registry.dataset_samples import MEBIBYTE, folders, image_bytes, pixels, tensor_bytes, zip_bytes
+from tests.registry.dataset_samples import (
+    MEBIBYTE,
+    folders,
+    image_bytes,
+    npz_bytes,
+    parquet_bytes,
+    pixels,
+    tensor_bytes,
+    zip_bytes,
+)
 
 Make = Callable[[], bytes]
 LABELS = np.array([0, 1, 0, 1])
+SMALL = np.zeros((4, 8, 8), dtype=np.uint8)
 END_BYTES = 22
 
 
@@ -90,6 +100,15 @@ def npy_header(descr: str, shape: str) -> Make:
     return lambda: npz_of_header(text, bytes(256))
 
 
+def npy_labels(descr: str, data: bytes) -> Make:
+    """An npz whose labels are of this type and these bytes."""
+    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': (4,), }}".encode()
+    labels = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + data
+    images = io.BytesIO()
+    np.save(images, SMALL)
+    return lambda: zip_bytes({"images.npy": images.getvalue(), "labels.npy": labels})
+
+
 def parquet_of(footer: bytes) -> bytes:
     return b"PAR1" + bytes(64) + footer + struct.pack("<L", len(footer)) + b"PAR1"
 
@@ -132,7 +151,7 @@ FORGED_ARRAYS = (
     no_dataset("npy-of-giant-texts", "8,589,934,588", npy_header("'|S2147483647'", "(4,)")),
     no_dataset("npy-of-fields", "pickled objects", npy_header("[('a', '|u1'), ('b', '|O')]", "(4,)")),
     no_dataset("npy-of-arrays-in-arrays", "4,000,000,000", npy_header("('|u1', (1000000000,))", "(4,)")),
-    no_dataset("npy-with-a-number-beyond-all", "256 are there", npy_header("'|u1'", f"({'9' * 400}, 8, 8)")),
+    no_dataset("npy-with-a-number-beyond-all", "about 2**1329", npy_header("'|u1'", f"({'9' * 400}, 8, 8)")),
     no_dataset(
         "npy-that-overflows-a-product", "73,786,976,294,838,206,464", npy_header("'|u1'", "(4294967296, 4294967296, 4)")
     ),
@@ -140,6 +159,23 @@ FORGED_ARRAYS = (
     no_dataset("npy-header-nested-deeply", "cannot be read", lambda: npz_of_header("(" * 4000 + ")" * 4000)),
     no_dataset("npy-header-of-signs", "cannot be read", lambda: npz_of_header("-" * 9000 + "1")),
     no_dataset("npy-of-big-endian-objects", "pickled objects", npy_header("'>O'", "(4,)")),
+    no_dataset("npy-of-sides-of-thousands-of-digits", "2**13292", npy_header("'|u1'", f"({'9' * 4001}, {'9' * 4001})")),
+    no_dataset("npy-of-a-side-in-hexadecimal", "about 2**36000", npy_header("'|u1'", f"(0x{'f' * 9000}, 8, 8)")),
+    no_dataset("npy-header-that-never-ends", "describes no array", lambda: npz_of_header("{'descr': (")),
+    no_dataset("npy-header-of-parentheses", "describes no array", lambda: npz_of_header("(" * 4000)),
+    no_dataset("npy-header-of-an-open-text", "describes no array", lambda: npz_of_header("{'descr': '''")),
+    no_dataset("npy-header-of-keys-without-order", "describes no array", lambda: npz_of_header("{1: 2, 'descr': 3}")),
+    no_dataset("npy-header-of-a-list-as-key", "describes no array", lambda: npz_of_header("{[]: 1}")),
+    no_dataset("npy-of-a-field-of-three-names", "describes no array", npy_header("[((1, 2, 3), '|u1')]", "(4,)")),
+    no_dataset("npy-labels-without-characters", "1 to 200 characters", npy_labels("'|S0'", b"")),
+    no_dataset("npy-labels-without-wide-characters", "1 to 200 characters", npy_labels("'<U0'", b"")),
+    no_dataset("npy-labels-beyond-unicode", "row 0", npy_labels("'<U1'", b"\xff" * 16)),
+    no_dataset("npy-labels-beyond-unicode-backwards", "row 0", npy_labels("'>U1'", b"\x01\x02\x03\x04" * 4)),
+    no_dataset("npz-of-a-label-of-301-digits", "10**300", lambda: npz_bytes(images=SMALL, labels=[0, 1e300, 1, 1])),
+    no_dataset("parquet-of-a-label-of-301-digits", "10**300", lambda: parquet_bytes([image_bytes()] * 2, [0.0, 1e300])),
+    no_dataset(
+        "npz-of-pixels-beyond-float64", "inf", lambda: npz_bytes(images=SMALL + np.longdouble("1e4000"), labels=LABELS)
+    ),
     no_dataset(
         "tensors-with-bytes-between",
         "belong to no tensor",

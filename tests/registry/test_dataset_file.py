@@ -90,6 +90,19 @@ def test_what_is_no_image_is_left_out_with_the_reason():
     }
 
 
+def test_folders_are_empty_that_hold_no_file_however_deep():
+    names = ["cat/", "a/", "a/b/", "a/b/c/", "a/b/c/x.txt", "a-b/", "ab/", ".git/", ".git/x", "./e/", "e/f/", "z."]
+    summary = summary_of(zip_bytes({**folders(), **dict.fromkeys(names, b"text")}))
+    assert [left.item for left in summary.left_out if left.reason == "empty folder"] == ["a-b/", "ab/", "./e/", "e/f/"]
+
+
+def test_an_image_may_be_in_thirty_folders_and_in_no_more():
+    name = "/".join(f"f{depth}" for depth in range(30)) + "/x.png"
+    assert len(examples_of(zip_bytes({name: image_bytes()}), labelled=False)) == 1
+    with pytest.raises(InvalidDatasetError, match=r"'b/f0/.*x.png' is in 31 folders, .* at most 30 .* move it up"):
+        examples_of(zip_bytes({f"b/{name}": image_bytes()}), labelled=False)
+
+
 def test_an_image_is_known_by_its_bytes_where_its_name_does_not_tell():
     summary = summary_of(zip_bytes({**folders(), "cat/photo": image_bytes(pixels(8, 8, 3, seed=9))}))
     assert summary.examples == 7
