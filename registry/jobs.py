@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeAlias
 
 import structlog
 
@@ -21,14 +22,14 @@ from registry.errors import (
 from registry.job_rules import check_kinds, job_of, lost_lease, require_dataset, require_names
 from registry.joint_statistics import JointStatisticsService
 from registry.key_records import RequestKey
-from registry.modules import CheckedFile, ModuleService
+from registry.modules import ModuleService
 from registry.names import Digest, ModuleName
 from registry.pipelines import PipelineService
 from registry.ports import Begin, Clock, UnitOfWork
 from registry.queries import QueryService, cancel_job, jobs_of_query
 from registry.query_askers import require_unneeded
 from registry.recipes import TrainingRecipe
-from registry.records import Job, JobStatus, Page, Progress
+from registry.records import Job, JobStatus, KeptStatistics, Page, Progress
 from registry.request_keys import Made, once
 from registry.settings import Settings
 from registry.statistics import StatisticsService
@@ -55,6 +56,9 @@ from registry.work import (
 )
 
 log = structlog.get_logger()
+
+Check: TypeAlias = Callable[[], tuple[KeptStatistics, ...]]
+Record: TypeAlias = Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,13 +249,10 @@ class JobService:
 
         An attempt that runs may just have brought the same, byte by byte.
         """
-        match result:
-            case ScoreResult():
-                self._makers.statistics.discard(result)
-            case JointResult():
-                self._makers.joint.discard(result)
-            case _:
-                pass
+        if isinstance(result, ScoreResult):
+            self._makers.statistics.discard(result)
+        elif isinstance(result, JointResult):
+            self._makers.joint.discard(result)
 
     def _tell_queries(self, job: Job) -> None:
         """Let questions that waited for this job last go on; where that fails, the next who asks tries again."""
@@ -266,9 +267,15 @@ class JobService:
             case (TrainWork(), TrainResult()):
                 return self._finish_training(job, result)
             case (ScoreWork() as share, ScoreResult()):
-                return self._finish_scoring(job, share, result)
-            case (JointWork() as share, JointResult()):
-                return self._finish_joint(job, share, result)
+                made = self._makers.statistics
+                return self._measured(
+                    job, result, partial(made.check, share, result), partial(made.record, share=share)
+                )
+            case (JointWork() as joint, JointResult()):
+                side = self._makers.joint
+                return self._measured(
+                    job, result, partial(side.check, joint, result), partial(side.record, share=joint)
+                )
             case (PredictWork(), PredictResult()):
                 with self._begin() as work:
                     return self._end(work, job, result)
@@ -280,7 +287,7 @@ class JobService:
     def _finish_training(self, job: Job, result: TrainResult) -> Job:
         """Check every file first; then publish all of them, the pipeline too, and end the job in one transaction."""
         require_names(job, result)
-        checked = [self._check(made.name, made.digest) for made in result.modules]
+        checked = [(ModuleName.parse(made.name), self._makers.modules.check(made.digest)) for made in result.modules]
         with self._begin() as work:
             work.hold()
             require_dataset(work, job)
@@ -311,43 +318,24 @@ class JobService:
             settle(work, result.verdict, at=self._clock())
             return self._end(work, job, result)
 
-    def _check(self, text: str, digest: Digest) -> tuple[ModuleName, CheckedFile]:
-        return ModuleName.parse(text), self._makers.modules.check(digest)
-
-    def _finish_scoring(self, job: Job, share: ScoreWork, result: ScoreResult) -> Job:
+    def _measured(self, job: Job, result: ScoreResult | JointResult, check: Check, record: Record) -> Job:
         """Check what was brought, then record it and end the job in one transaction.
 
         What is not taken because its dataset is gone goes; that of an attempt which has lost its lease may be what the
         attempt that holds it has just brought, byte by byte.
         """
         try:
-            kept = self._makers.statistics.check(share, result)
+            kept = check()
             with self._begin() as work:
                 work.hold()
                 for verdict in result.verdicts:
                     settle(work, verdict, at=self._clock())
-                self._makers.statistics.record(work, share, kept)
+                record(work, kept=kept)
                 return self._end(work, job, result)
         except LeaseLostError:
             raise
         except ConflictError:
-            self._makers.statistics.discard(result)
-            raise
-
-    def _finish_joint(self, job: Job, share: JointWork, result: JointResult) -> Job:
-        """The same for statistics of several modules side by side."""
-        try:
-            kept = self._makers.joint.check(share, result)
-            with self._begin() as work:
-                work.hold()
-                for verdict in result.verdicts:
-                    settle(work, verdict, at=self._clock())
-                self._makers.joint.record(work, share, kept)
-                return self._end(work, job, result)
-        except LeaseLostError:
-            raise
-        except ConflictError:
-            self._makers.joint.discard(result)
+            self._discard(result)
             raise
 
     def _end(self, work: UnitOfWork, job: Job, result: JobResult) -> Job:

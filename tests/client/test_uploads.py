@@ -15,6 +15,7 @@ from client.errors import ServiceUnreachableError, TransferBrokenError
 from client.uploads import RESUMABLE_BYTES, SessionFiles
 from client.zoo import Zoo
 from registry.errors import InvalidModuleFileError, TooLargeError
+from registry.names import Digest
 from tests.api.serving import Service, serving
 
 DATA = os.urandom(RESUMABLE_BYTES + 12_345)
@@ -43,6 +44,7 @@ def without_the_bytes(service: Service) -> Iterator[None]:
     with service.zoo.uploads._begin() as work:
         for upload in work.uploads.expired(at=service.zoo.uploads._around.expires_at(), limit=99):
             service.zoo.uploads._remove(upload)
+    service.zoo.keeper.discard_for_all(Digest(DIGEST))
     assert service.blobs() == set()
 
 

@@ -111,7 +111,7 @@ def test_the_public_part_has_no_private_entry(begin: Begin, audit: AuditService)
     with begin() as work:
         assert work.changes.serial() == 3, "what is private changes no answer"
         assert work.changes.last_given() == 4
-    assert ChangeService(begin).news(3) is None
+    assert ChangeService(begin).wait(3).look() is None
     assert ChangeService(begin).since(0, namespace="bob").items == ()
 
 
