@@ -126,7 +126,7 @@ def test_images_go_when_the_worker_died_for_the_last_time(tmp_path: Path) -> Non
 def test_images_go_when_another_replica_hears_of_the_end(tmp_path: Path) -> None:
     with serving(tmp_path) as service, running(create_app(service.zoo)) as url:
         compose(service)
-        with httpx.Client(base_url=url, trust_env=False) as other:
+        with httpx.Client(base_url=url, trust_env=False, timeout=60.0) as other:
             for _ in range(2):
                 service.http.post("/pipelines/digits/predict", content=IMAGE, headers=NOW).raise_for_status()
                 job = claim(other, "predict")
