@@ -10,7 +10,7 @@ from starlette.responses import Response
 from api.conditions import not_modified
 from api.inputs import JSON
 from api.pictures import PictureFormat, picture_of
-from api.uploads import in_thread
+from api.threads import in_thread
 from registry.errors import ConflictError
 from registry.rankings import MapPanels, ModuleSets, Ranking, Reusability, TaskMap
 

@@ -17,7 +17,7 @@ from starlette.types import Send
 
 from api.conditions import not_modified
 from api.door import HEAD
-from api.uploads import finally_in_thread, in_thread
+from api.threads import finally_in_thread, in_thread
 from registry.errors import CorruptBlobError
 from registry.names import Digest
 from registry.records import BlobLink

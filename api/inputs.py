@@ -28,7 +28,8 @@ from api.door import IDENTITY
 from api.guests import Guests
 from api.metrics import Metrics
 from api.problems import NO_JSON
-from api.uploads import Desk, begin_stream, in_thread, media_type
+from api.threads import in_thread
+from api.uploads import Desk, begin_stream, media_type
 from api.waiting import Rooms
 from registry.access import Identity
 from registry.errors import Fault, ForbiddenError, InvalidInputError, InvalidNameError, NotFoundError

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 from anyio import move_on_after
 from starlette.requests import ClientDisconnect, Request
 
-from api.uploads import CHUNK_BYTES, begin_stream, finally_in_thread, gather, in_thread
+from api.threads import finally_in_thread, in_thread
+from api.uploads import CHUNK_BYTES, begin_stream, gather
 from registry.errors import Fault, InvalidInputError, UploadStalledError
 from registry.settings import Settings
 from registry.upload_receiver import Receiver

@@ -1,18 +1,18 @@
 """Bodies on their way into the blob store: streamed, hashed, counted; an unfinished one leaves nothing."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO, TypeVar
 
-from anyio import CancelScope, to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from api.door import BODY_LIMIT, check_length
 from api.guests import Guests
+from api.threads import finally_in_thread, in_thread, working_behind
 from registry.names import Digest
 from registry.ports import BlobWriter
 from registry.records import BlobInfo
@@ -77,9 +77,10 @@ class Desk:
     async def _stored(self, chunks: AsyncIterator[bytes], expected: Digest | None) -> AsyncIterator[Received]:
         """Write the chunks as a blob and hold it while the block runs."""
         async with AsyncExitStack() as stack:
-            async with self._writer() as writer:
+            async with self._writer() as writer, working_behind() as writing:
                 async for gathered in gather(chunks):
-                    await in_thread(writer.write, gathered)
+                    await writing.run(writer.write, gathered)
+                await writing.wait()
                 digest = writer.digest()
                 known = await in_thread(self.guests.enter, digest)
                 stack.push_async_callback(finally_in_thread, partial(self.guests.leave, digest))
@@ -109,17 +110,6 @@ def begin_stream(request: Request, *, limit_bytes: int) -> None:
     encoding = request.headers.get("content-encoding", "identity")
     if encoding != "identity":
         raise HTTPException(415, f"a body with Content-Encoding {encoding[:50]!r} is not taken; send it as it is")
-
-
-async def in_thread(function: Callable[..., Result], *arguments: object) -> Result:
-    """Run a function that waits for disk or database."""
-    return await to_thread.run_sync(function, *arguments)
-
-
-async def finally_in_thread(function: Callable[[], None]) -> None:
-    """The same, even though the request was cancelled meanwhile."""
-    with CancelScope(shield=True):
-        await to_thread.run_sync(function)
 
 
 async def gather(chunks: AsyncIterator[bytes], *, size_bytes: int = CHUNK_BYTES) -> AsyncIterator[bytes]:

@@ -16,7 +16,8 @@ from api.pages.rendering import is_piece, page
 from api.pages.views import QueryView, ranking_view
 from api.pages.visitors import remember
 from api.pictures import PictureFormat, picture_of
-from api.uploads import begin_stream, in_thread
+from api.threads import in_thread
+from api.uploads import begin_stream
 from registry.errors import InvalidInputError, NotFoundError
 from registry.names import Digest
 from registry.rankings import RANKINGS_BY, Ranking, RankingOptions, RankingQuestion

@@ -10,7 +10,7 @@ from api.answers import answer, tagged
 from api.byte_ranges import PRIVATE_FOR_EVER, Content, serve
 from api.inputs import TheDigest, TheIdentity, TheServices, TheZoo
 from api.openapi import UNCHANGED, answers_bytes, raw_body, refusals, sent_elsewhere, takes_headers
-from api.uploads import in_thread
+from api.threads import in_thread
 from registry.errors import (
     CorruptBlobError,
     InvalidNameError,

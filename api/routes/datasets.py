@@ -10,7 +10,8 @@ from starlette.responses import Response
 from api.answers import answer
 from api.inputs import JSON, PAGE, Cursor, Limit, TheDigest, TheOwner, TheServices, TheZoo, parse_json
 from api.openapi import raw_body, refusals
-from api.uploads import in_thread, media_type
+from api.threads import in_thread
+from api.uploads import media_type
 from registry.datasets import AddedDataset
 from registry.errors import (
     ConflictError,

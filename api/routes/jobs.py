@@ -25,7 +25,7 @@ from api.inputs import (
 )
 from api.openapi import json_body, refusals
 from api.request_keys import TheKey
-from api.uploads import in_thread
+from api.threads import in_thread
 from registry.access import Identity
 from registry.access_rules import blobs_of
 from registry.errors import (

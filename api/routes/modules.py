@@ -34,7 +34,8 @@ from api.inputs import (
     parse_json,
 )
 from api.openapi import UNCHANGED, answers_bytes, raw_body, refusals, sent_elsewhere, takes_headers
-from api.uploads import in_thread, media_type
+from api.threads import in_thread
+from api.uploads import media_type
 from registry.access import Identity
 from registry.errors import (
     CorruptBlobError,

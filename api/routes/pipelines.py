@@ -27,7 +27,7 @@ from api.inputs import (
 )
 from api.openapi import answers_bytes, raw_body, refusals, says, takes_headers
 from api.request_keys import TheKey
-from api.uploads import finally_in_thread, in_thread
+from api.threads import finally_in_thread, in_thread
 from registry.dataset_file import check_images, limits_from
 from registry.errors import (
     ConflictError,

@@ -10,7 +10,7 @@ from api.answers import answer, need_answer, score_answer, wanted_picture
 from api.events import MEDIA_TYPE, Subject, follow
 from api.inputs import TheIdentity, TheOwner, TheServices, TheZoo
 from api.openapi import refusals
-from api.uploads import in_thread
+from api.threads import in_thread
 from registry.errors import ConflictError, NotFoundError
 from registry.rankings import MapPanels, QueryState
 from registry.records import QueryStatus

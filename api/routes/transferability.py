@@ -16,7 +16,8 @@ from api.answers import answer, score_answer
 from api.conditions import preference_applied, preferred_wait
 from api.inputs import JSON, Services, TheOwner, TheServices, owner_of, parse_json
 from api.openapi import BINARY, body_schema, refusals, says, takes_headers
-from api.uploads import MULTIPART, begin_stream, in_thread, media_type
+from api.threads import in_thread
+from api.uploads import MULTIPART, begin_stream, media_type
 from registry.errors import (
     BusyError,
     ConflictError,

@@ -17,7 +17,8 @@ from api.door import HEAD, SAID
 from api.inputs import JSON, Services, TheOwner, TheServices, TheZoo
 from api.openapi import refusals, takes_headers
 from api.receiving import ALGORITHMS, BodyChecksum, receive
-from api.uploads import begin_stream, finally_in_thread, in_thread, media_type
+from api.threads import finally_in_thread, in_thread
+from api.uploads import begin_stream, media_type
 from registry.errors import (
     ChecksumMismatchError,
     ConflictError,
