@@ -53,20 +53,24 @@ class Timeouts:
     """How long to wait for what. A stall is a transfer in which no byte moves; `answer` is the service's thinking.
 
     A transfer in which nothing moves for `quiet_seconds`, over all its tries, is given up. An upload waits for
-    `restart_seconds` where the service was there and is not any more: nobody listens, which is no stall.
+    `restart_seconds` where the service was there and is not any more: nobody listens, which is no stall. `look` is for
+    being told how far an upload is.
     """
 
     connect_seconds: float = 10.0
     stall_seconds: float = 25.0
+    look_seconds: float = 10.0
     quiet_seconds: float = 55.0
     restart_seconds: float = 180.0
     answer_seconds: float = 300.0
     retry_seconds: float = 0.2
     tries: int = 5
 
-    def are_over(self, error: Exception, *, moved_at: float) -> bool:
-        """Whether a transfer has been quiet for too long, or would be if its next try stalled as this one did."""
-        next_try = self.stall_seconds if isinstance(error, httpx.TimeoutException) else 0.0
+    def are_over(self, error: Exception, *, moved_at: float, next_seconds: float) -> bool:
+        """Whether a transfer has been quiet for too long, or would be if its next try, which may take so long, stalled
+        as this one did.
+        """
+        next_try = next_seconds if isinstance(error, httpx.TimeoutException) else 0.0
         return time.monotonic() - moved_at + next_try > self.quiet_seconds
 
     def pause(self, failures: int, error: Exception) -> None:

@@ -144,7 +144,9 @@ def _fill(connection: Connection, path: str, *, draft: Draft, on_bytes: OnBytes)
         failures = 1 if draft.size > farthest else failures + 1
         moved_at = time.monotonic() - timeouts.stall_seconds if draft.size > farthest else moved_at
         farthest = max(farthest, draft.size)
-        if failures >= timeouts.tries or timeouts.are_over(error, moved_at=moved_at):
+        if failures >= timeouts.tries or timeouts.are_over(
+            error, moved_at=moved_at, next_seconds=timeouts.stall_seconds
+        ):
             raise _gave_up(connection, f"reading {path} after {draft.size} bytes", error) from error
         timeouts.pause(failures, error)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from client.connection import Call, Connection
+from client.connection import Call, Connection, Timeouts
 from client.errors import NOT_NOW, TEMPORARY, ServiceUnreachableError, TransferBrokenError, was_answered
 from client.transfer import Content, OnBytes, ignore_bytes
 from registry.errors import ConflictError, NotFoundError, UploadLockedError
@@ -124,7 +124,7 @@ class Uploads:
 
     def _shown(self, path: str) -> _State:
         """Ask how far an upload is. Raises NotFoundError."""
-        return self._connection.ask(Call("GET", path, answer_seconds=self._connection.timeouts.stall_seconds), _State)
+        return self._connection.ask(Call("GET", path, answer_seconds=_look_seconds(self._connection.timeouts)), _State)
 
     def _send_rest(self, state: _State, content: Content, digest: Digest, on_bytes: OnBytes) -> None:
         """Send what is missing; where nothing is, have the zoo put the pieces together. Raises ConflictError."""
@@ -187,4 +187,10 @@ class _Patience:
         reason = error.__cause__ if isinstance(error.__cause__, httpx.TransportError) else error
         if isinstance(reason, httpx.ConnectError):
             return time.monotonic() - self._moved_at > self._timeouts.restart_seconds
-        return self._timeouts.are_over(reason, moved_at=self._moved_at)
+        # What comes next is a look: all bytes may be there, and the zoo busy with them since.
+        return self._timeouts.are_over(reason, moved_at=self._moved_at, next_seconds=_look_seconds(self._timeouts))
+
+
+def _look_seconds(timeouts: Timeouts) -> float:
+    """How long to wait for being told how far an upload is."""
+    return min(timeouts.look_seconds, timeouts.stall_seconds)

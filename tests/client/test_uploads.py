@@ -168,3 +168,12 @@ def test_a_file_over_the_limit_is_refused_before_a_byte_is_sent(file: Path, tmp_
 def test_a_zoo_that_never_answered_is_not_waited_for(service: Service, file: Path, tmp_path: Path) -> None:
     with Zoo("http://127.0.0.1:9", cache=tmp_path / "cache") as zoo, pytest.raises(ServiceUnreachableError):
         zoo.modules.publish("ada/digits", file)
+
+
+def test_a_zoo_that_is_busy_is_asked_before_an_upload_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the quiet time has gone, and the zoo says nothing: perhaps it is putting the pieces together."""
+    monkeypatch.setattr("client.connection.time.monotonic", lambda: 100.0)
+    timeouts, error = Timeouts(), httpx.ReadTimeout("timed out")
+    assert not timeouts.are_over(error, moved_at=100.0 - 40.0, next_seconds=timeouts.look_seconds)
+    assert timeouts.are_over(error, moved_at=100.0 - 50.0, next_seconds=timeouts.look_seconds)
+    assert timeouts.are_over(error, moved_at=100.0 - 40.0, next_seconds=timeouts.stall_seconds)
