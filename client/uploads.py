@@ -159,6 +159,7 @@ class _Patience:
         def watch(done: int, total: int | None) -> None:
             if done > self._farthest:
                 self._farthest, self._moved_at = done, time.monotonic()
+                self._whole = done == total  # until the zoo says otherwise
             on_bytes(done, total)
 
         return watch

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from client.cache import digest_of_bytes
-from client.connection import Timeouts
+from client.connection import Connection, Timeouts
 from client.errors import ServiceUnreachableError, TransferBrokenError
-from client.uploads import RESUMABLE_BYTES, SessionFiles
+from client.uploads import RESUMABLE_BYTES, SessionFiles, _Patience
 from client.zoo import Zoo
 from registry.errors import InvalidModuleFileError, TooLargeError
 from registry.names import Digest
@@ -177,3 +177,21 @@ def test_a_zoo_that_is_busy_is_asked_before_an_upload_is_given_up(monkeypatch: p
     assert not timeouts.are_over(error, moved_at=100.0 - 40.0, next_seconds=timeouts.look_seconds)
     assert timeouts.are_over(error, moved_at=100.0 - 50.0, next_seconds=timeouts.look_seconds)
     assert timeouts.are_over(error, moved_at=100.0 - 40.0, next_seconds=timeouts.stall_seconds)
+
+
+def test_an_upload_whose_last_byte_is_sent_waits_for_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To put gigabytes together on a slow disk takes longer than a transfer may be quiet."""
+    now = [0.0]
+    monkeypatch.setattr("client.uploads.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("client.connection.time.sleep", lambda _: None)
+    connection = Connection("http://127.0.0.1:9")
+    for sent, waited in ((90, False), (100, True)):
+        patience = _Patience(connection)
+        patience.watching(lambda *_: None)(sent, 100)
+        now[0] += 120.0
+        if waited:
+            patience.wait(httpx.ReadTimeout("timed out"))
+        else:
+            with pytest.raises(TransferBrokenError):
+                patience.wait(httpx.ReadTimeout("timed out"))
+    connection.close()
