@@ -7,6 +7,7 @@ from typing import TypeVar
 import structlog
 
 from client.errors import TEMPORARY, retry_after_seconds
+from registry.errors import StorageFullError
 from trainer.progress import ShouldStop, Stopped
 
 log = structlog.get_logger()
@@ -15,6 +16,8 @@ Answer = TypeVar("Answer")
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
+PASSING = (*TEMPORARY, StorageFullError)
+"""What nobody's job should fail of: whoever keeps the zoo will make room, too."""
 GLANCE_SECONDS = 0.1
 
 
@@ -28,11 +31,11 @@ def patiently(ask: Callable[[], Answer], *, should_stop: ShouldStop) -> Answer:
     while True:
         try:
             return ask()
-        except TEMPORARY as error:
+        except PASSING as error:
             if should_stop():
                 raise Stopped from error
             seconds = max(pause, retry_after_seconds(error) or 0.0)
-            log.warning("the zoo is away", why=error.detail, again_in_seconds=seconds)
+            log.warning("the zoo is away or full", why=error.detail, again_in_seconds=seconds)
         wait(seconds, should_stop=should_stop)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
