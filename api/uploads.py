@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -21,8 +21,6 @@ from registry.zoo import Zoo
 CHUNK_BYTES = 1024 * 1024
 HELD_BACK_SECONDS = 1.0
 MULTIPART = "multipart/form-data"
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)

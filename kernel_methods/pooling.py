@@ -68,10 +68,9 @@ def pool(own: Sequence[LeftOut], elsewhere: Floats) -> Pooled:
         Learning, equations 2.23 to 2.30, for deviations that go together.
     """
     _check(own, elsewhere)
-    known = _Elsewhere.of(elsewhere)
+    scores, known = np.array([each.total for each in own], np.float64), _Elsewhere.of(elsewhere)
     if known is None:
-        return Pooled(np.array([each.total for each in own], np.float64), np.ones(len(own)), tuple(own))
-    scores = np.array([each.total for each in own], np.float64)
+        return Pooled(scores, np.ones(len(own)), tuple(own))
     foretold = scores[known.modules].mean() + known.usual
     noise = max(_noise(own), ALIKE * float(np.ptp(scores)) ** 2, np.finfo(np.float64).tiny)
     kept = known.average(scores - foretold, noise=noise)
@@ -121,7 +120,8 @@ class _Elsewhere:
         counts = np.isfinite(scores).sum(axis=0)
         told = scores[:, np.argsort(-counts, kind="stable")[: int((counts >= FEWEST).sum())][:MOST_TASKS]]
         there = np.isfinite(told)
-        about = np.where(there, told - _means(told, axis=0), 0.0)
+        means = np.where(there, told, 0.0).sum(axis=0) / there.sum(axis=0)
+        about = np.where(there, told - means, 0.0)
         usual = about.sum(axis=1) / np.maximum(there.sum(axis=1), 1)
         modules = np.asarray(there.any(axis=1))
         if not modules.any() or np.ptp(about) <= ALIKE:
@@ -154,27 +154,21 @@ class _Elsewhere:
         chances = np.exp(likely - likely.max())
         alone = rest + self.unknown
         more = along / (along + noise) - rest / (rest + noise)
-        return self._mixed(residuals, alone / (alone + noise), more, chances / chances.sum())
+        each = alone / (alone + noise)
+        return self._mixed(each * residuals + (more * seen) @ self.directions.T, each, more, chances / chances.sum())
 
-    def _mixed(self, residuals: Floats, alone: Floats, more: Floats, chances: Floats) -> _Deviations:
+    def _mixed(self, guessed: Floats, alone: Floats, more: Floats, chances: Floats) -> _Deviations:
         """The mean over guesses: of what each keeps of every module alone, and how much more along directions.
 
         Args:
-            residuals: what is seen of the deviations. Shape (m,).
+            guessed: deviations. Shape (guesses, m).
             alone: Shape (guesses, m).
             more: Shape (guesses, r).
             chances: of the guesses. Shape (guesses,).
         """
-        each = alone * residuals + (more * (self.directions.T @ residuals)) @ self.directions.T
-        mean = chances @ each
+        mean = chances @ guessed
         weights = chances @ (alone + more @ (self.directions**2).T)
-        return _Deviations(mean, weights, chances @ (each - mean) ** 2)
-
-
-def _means(scores: Floats, *, axis: int) -> Floats:
-    """Means of what is there."""
-    there = np.isfinite(scores)
-    return np.asarray(np.where(there, scores, 0.0).sum(axis=axis) / np.maximum(there.sum(axis=axis), 1))
+        return _Deviations(mean, weights, chances @ (guessed - mean) ** 2)
 
 
 def _noise(own: Sequence[LeftOut]) -> float:

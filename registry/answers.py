@@ -1,16 +1,17 @@
 """Answers: gather what the records know of a plan, judge its statistics, and write the answer down."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache, reduce
+from functools import cache, lru_cache, partial, reduce
 from itertools import groupby
 from operator import add, itemgetter
+from typing import TypeAlias
 
 import numpy as np
 
 from kernel_methods.evidence import Evidence
-from kernel_methods.kernels import RankerName, pooled_features
+from kernel_methods.kernels import pooled_features
 from registry.errors import CorruptBlobError, NotFoundError, NotScorableError
 from registry.findings import Findings
 from registry.halving import Contender, cut
@@ -42,6 +43,8 @@ from registry.same_data import data_warnings
 from registry.standings import ScoredTask, scores_by_data
 
 Answer = Ranking | Reusability | TaskMap
+Elsewhere: TypeAlias = Callable[[Digest], Mapping[ScoredTask, float]]
+"""Gives a module's scores on other tasks; of each they are looked for once."""
 
 JUDGED_REMEMBERED = 10_000
 
@@ -87,7 +90,8 @@ class Answerer:
         """
         there = [entry for entry in findings.entries if findings.of(entry)]
         sound = [entry for entry in there if findings.failure(entry) is None]
-        judged = _pooled(plan, [(entry, self._judge(plan, entry, findings)) for entry in sound], findings)
+        elsewhere = cache(partial(_scores_elsewhere, plan, findings))
+        judged = _pooled(plan, [(entry, self._judge(plan, entry, findings)) for entry in sound], findings, elsewhere)
         not_scored = tuple(
             NotScored(module=RankedModule(ref=entry.cell.ref, digest=entry.cell.module), reason=reason)
             for entry in there
@@ -102,7 +106,7 @@ class Answerer:
             for entry, one in judged[: plan.top]
         ]
         rows = tuple(
-            RankingRow(rank=rank, own_weight=one.own_weight, **dict(_fields(plan, entry, one, findings)))
+            RankingRow(rank=rank, own_weight=one.own_weight, **dict(_fields(plan, entry, one, findings, elsewhere)))
             for rank, (entry, one) in zip(given[: plan.top], shown, strict=True)
         )
         return _ranking(plan, rows, decide([one for _, one in judged], given), not_scored)
@@ -217,17 +221,18 @@ def _ranking(
     )
 
 
-def _pooled(plan: Plan, judged: list[tuple[Entry, Judged]], findings: Findings) -> list[tuple[Entry, Judged]]:
+def _pooled(
+    plan: Plan, judged: list[tuple[Entry, Judged]], findings: Findings, elsewhere: Elsewhere
+) -> list[tuple[Entry, Judged]]:
     """The same with pooled scores, where the plan says so: those on the same examples together."""
     if not plan.pooled:
         return judged
-    task, name = plan.tasks[0], plan.options.rank_by
     found: list[tuple[Entry, Judged]] = []
     by_slices = sorted(((len(findings.of(entry)), entry, one) for entry, one in judged), key=itemgetter(0))
     for _, group in groupby(by_slices, key=itemgetter(0)):
         _, entries, scores = zip(*group, strict=True)
-        others = [scores_elsewhere(findings.elsewhere.get(entry.cell.module, ()), task, name) for entry in entries]
-        found += zip(entries, pooled(scores, others, name), strict=True)
+        others = [elsewhere(entry.cell.module) for entry in entries]
+        found += zip(entries, pooled(scores, others, plan.options.rank_by), strict=True)
     return found
 
 
@@ -265,7 +270,7 @@ def _overlooked(plan: Plan) -> Iterator[str]:
         )
 
 
-def _fields(plan: Plan, entry: Entry, judged: Judged, findings: Findings) -> ScoreFields:
+def _fields(plan: Plan, entry: Entry, judged: Judged, findings: Findings, elsewhere: Elsewhere) -> ScoreFields:
     """One judged score as it is told."""
     cell = entry.cell
     task, kept = plan.tasks[cell.task], findings.of(entry)
@@ -278,7 +283,7 @@ def _fields(plan: Plan, entry: Entry, judged: Judged, findings: Findings) -> Sco
         chance=judged.chance,
         p_value=judged.p_value,
         panel=judged.panel,
-        static=static_score(findings.elsewhere.get(cell.module, ()), task, plan.options.rank_by),
+        static=_mean(elsewhere(cell.module)),
         n=judged.n,
         n_per_class=dict(zip(task.classes, judged.counts, strict=True)),
         preprocessing=preprocessing,
@@ -292,17 +297,17 @@ def _fields(plan: Plan, entry: Entry, judged: Judged, findings: Findings) -> Sco
     )
 
 
-def static_score(kept: Sequence[KeptStatistics], task: PlannedTask, rank_by: RankerName) -> float | None:
-    """The module's mean score on other tasks; None without any."""
-    others = scores_elsewhere(kept, task, rank_by)
-    return float(np.mean([others[key] for key in sorted(others)])) if others else None
+def _mean(scores: Mapping[ScoredTask, float]) -> float | None:
+    """The mean over all tasks, the same whatever their order; None without any."""
+    return float(np.mean([scores[task] for task in sorted(scores)])) if scores else None
 
 
-def scores_elsewhere(kept: Sequence[KeptStatistics], task: PlannedTask, rank_by: RankerName) -> dict[ScoredTask, float]:
-    """The module's scores on other tasks: other data, or other labels of the same."""
+def _scores_elsewhere(plan: Plan, findings: Findings, module: Digest) -> Mapping[ScoredTask, float]:
+    """A module's scores on other tasks than the ranking's: on other data, or other labels of the same."""
+    task = plan.tasks[0]
     return {
         (data, labels): score
-        for (data, labels), score in scores_by_data(kept, rank_by).items()
+        for (data, labels), score in scores_by_data(findings.elsewhere.get(module, ()), plan.options.rank_by).items()
         if data != task.dataset or not set(labels) & set(task.labels)
     }
 

@@ -62,6 +62,13 @@ class BlobKeeper:
             blob: which; no error where it is gone.
             owner: whose bytes they were, who does not want them any more.
         """
+        self._discard(blob, owner=owner, whoever_brought_them=False)
+
+    def discard_for_all(self, blob: Digest) -> None:
+        """The same for bytes that a worker made of what is gone: nobody has a right to them."""
+        self._discard(blob, owner=None, whoever_brought_them=True)
+
+    def _discard(self, blob: Digest, *, owner: str | None, whoever_brought_them: bool) -> None:
         with self._begin() as work:
             if work.blobs.referred([blob]):
                 return
@@ -69,14 +76,10 @@ class BlobKeeper:
             work.hold()
             if owner is not None:
                 work.blob_owners.remove(blob, owner=owner)
-            if not (work.blobs.referred([blob]) or work.blob_owners.claimed(blob)):
+            stays = work.blob_owners.claimed(blob) and not whoever_brought_them
+            if not (stays or work.blobs.referred([blob])):
+                work.blob_owners.remove(blob, owner=None)
                 self._blobs.delete(blob)
-
-    def discard_for_all(self, blob: Digest) -> None:
-        """The same for bytes that a worker made of what is gone: nobody has a right to them."""
-        with self._begin() as work:
-            work.blob_owners.remove(blob, owner=None)
-        self.discard(blob)
 
 
 def check_digest(file: BinaryIO, digest: Digest) -> None:

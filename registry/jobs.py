@@ -235,9 +235,9 @@ class JobService:
             InvalidInputError: the result is not what the job asked for.
         """
         job = self.get(job_id)
+        if job.status is not JobStatus.RUNNING:
+            self._discard(result)
         if job.status is not JobStatus.RUNNING or job.attempt != attempt:
-            if job.status is not JobStatus.RUNNING:
-                self._discard(result)
             raise lost_lease(job, attempt)
         ended = self._finished(job, result)
         self._discard_checkpoint(ended)

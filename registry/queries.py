@@ -195,11 +195,14 @@ class QueryService:
         """The query in its next round, or with its answer, or the reason why there is none, written down."""
         plan = Plan.model_validate_json(query.plan)
         try:
+            if not is_last(plan):
+                with self._begin() as work:
+                    so_far = gather(work, plan, lost=_lost(jobs), elsewhere=False)
+                further = self._answers.next_round(plan, so_far)
+                if further is not None:
+                    return self._next_round(query, further)
             with self._begin() as work:
                 findings = gather(work, plan, lost=_lost(jobs))
-            further = None if is_last(plan) else self._answers.next_round(plan, findings)
-            if further is not None:
-                return self._next_round(query, further)
             answer = self._answers.answer(plan, findings).model_dump_json()
         except StatisticsLostError as error:
             return self._begun_again(query, plan, error)

@@ -41,22 +41,18 @@ def _waited_for(jobs: Sequence[Job]) -> str:
 
 def progress(plan: Plan, jobs: Sequence[Job]) -> Progress:
     """All jobs' progress as one: a job that has not begun counts one step; in rounds, all forward passes count."""
-    running = any(job.status is JobStatus.RUNNING for job in jobs)
-    stage = "judging" if not waits(jobs) else "scoring" if running else _waited_for(jobs)
-    if plan.slices:
-        return round_progress(plan, jobs, stage=stage)
-    return _summed(jobs, stage=stage)
+    return round_progress(plan, jobs, stage=_stage(jobs)) if plan.slices else sets_progress(jobs)
 
 
 def sets_progress(jobs: Sequence[Job]) -> Progress:
-    """How far a question about sets is; once the statistics are there, they are judged."""
-    if not waits(jobs):
-        return _summed(jobs, stage="judging")
-    running = any(job.status is JobStatus.RUNNING for job in jobs)
-    return _summed(jobs, stage="scoring" if running else _waited_for(jobs))
-
-
-def _summed(jobs: Sequence[Job], *, stage: str) -> Progress:
-    """The progress of all jobs as one."""
+    """The progress of all jobs as one, without rounds; once the statistics are there, they are judged."""
     done = sum(max(job.progress.total, 1) if job.status.ended else job.progress.done for job in jobs)
-    return Progress(stage=stage, done=done, total=sum(max(job.progress.total, 1) for job in jobs))
+    return Progress(stage=_stage(jobs), done=done, total=sum(max(job.progress.total, 1) for job in jobs))
+
+
+def _stage(jobs: Sequence[Job]) -> str:
+    """What is being done, or who is to do what no one does yet."""
+    if not waits(jobs):
+        return "judging"
+    running = any(job.status is JobStatus.RUNNING for job in jobs)
+    return "scoring" if running else _waited_for(jobs)
