@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from api.conditions import not_modified
 from api.inputs import JSON
-from api.pictures import PictureFormat, picture_of
+from api.pictures import MEDIA_TYPES, PictureFormat, picture_of
 from api.threads import in_thread
 from registry.errors import ConflictError
 from registry.rankings import MapPanels, ModuleSets, Ranking, Reusability, TaskMap
 
-PICTURES: dict[str, PictureFormat] = {"image/png": "png", "image/svg+xml": "svg"}
+PICTURES: dict[str, PictureFormat] = {media: kind for kind, media in MEDIA_TYPES.items()}
 
 
 def answer(model: BaseModel, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -45,8 +45,7 @@ async def score_answer(
     if picture is None:
         return answer(scores, headers=said)
     drawn = await in_thread(partial(picture_of, scores, picture, panels=plot))
-    kind = next(name for name, known in PICTURES.items() if known == picture)
-    return Response(drawn, headers={"Cache-Control": "no-cache", **said}, media_type=kind)
+    return Response(drawn, headers={"Cache-Control": "no-cache", **said}, media_type=MEDIA_TYPES[picture])
 
 
 def wanted_picture(request: Request) -> PictureFormat | None:

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
 from anyio import CapacityLimiter
@@ -33,6 +32,7 @@ from api.uploads import Desk, begin_stream, media_type
 from api.waiting import Rooms
 from registry.access import Identity
 from registry.errors import Fault, ForbiddenError, InvalidInputError, InvalidNameError, NotFoundError
+from registry.moments import in_utc
 from registry.names import (
     DIGEST_PATTERN,
     WORD_PATTERN,
@@ -108,15 +108,7 @@ def _as_written(value: object) -> object:
     return value
 
 
-def _in_utc(value: datetime) -> datetime:
-    """The moment in UTC. Raises ValueError where UTC has no date for it."""
-    try:
-        return value.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError(f"{value.isoformat()} is no moment between the years 1 and 9999 in UTC") from error
-
-
-Moment = Annotated[AwareDatetime, BeforeValidator(_as_written), AfterValidator(_in_utc)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_written), AfterValidator(in_utc)]
 """A moment with its time zone."""
 
 

@@ -6,6 +6,7 @@ from registry.errors import InvalidInputError
 from registry.rankings import MapPanels, ModuleSets, Ranking, Reusability, TaskMap
 
 PictureFormat: TypeAlias = Literal["png", "svg"]
+MEDIA_TYPES: dict[PictureFormat, str] = {"png": "image/png", "svg": "image/svg+xml"}
 
 
 def picture_of(

@@ -46,9 +46,9 @@ from bench.ranking import (
     Floats,
     Integers,
     Scores,
+    best_first,
     draws_of,
     full_zoo,
-    interval,
     scores_of,
     taus_of,
 )
@@ -225,11 +225,10 @@ def main() -> None:
     for how, by_kind in told(kinds, QUICK_SEEDS if quick else SEEDS).items():
         together = {name: np.concatenate([by_kind[kind][name] for kind in kinds], axis=1) for name in by_kind[kinds[0]]}
         print(f"\n{how}\n| estimator | {' | '.join(kinds)} | all | default less this (95 %) |")
-        for name in sorted(together, key=lambda each: -float(together[each].mean())):
+        for name, tau, advantage in best_first(together):
             each = " | ".join(f"{by_kind[kind][name].mean():.3f}" for kind in kinds)
-            mean, low, high = interval(together[DEFAULT] - together[name])
-            print(f"| {name} | {each} | {together[name].mean():.3f} | {mean:+.3f} ({low:+.3f} to {high:+.3f}) |")
-            figures[f"{name}, {how}"] = round(float(together[name].mean()), 3)
+            print(f"| {name} | {each} | {tau:.3f} | {advantage} |")
+            figures[f"{name}, {how}"] = round(tau, 3)
     report(bench="beyond_cifar", figures=figures, targets={}, holds=True)
 
 

@@ -29,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.ranking import DEFAULT, OWN, interval, of_statistics, pooled_of, static_of, taus_of
+from bench.ranking import DEFAULT, OWN, best_first, of_statistics, pooled_of, static_of, taus_of
 from bench.ranking_zoo import (
     PIXELS,
     SOURCES,
@@ -163,10 +163,9 @@ def main() -> None:
         told.append(taus_of(scores, truth))
     taus = {name: np.stack([each[name] for each in told]) for name in told[0]}
     figures: dict[str, Figure] = {}
-    for name in sorted(taus, key=lambda each: -float(taus[each].mean())):
-        mean, low, high = interval(taus[DEFAULT] - taus[name])
-        print(f"| {name} | {taus[name].mean():.3f} | {mean:+.3f} ({low:+.3f} to {high:+.3f}) |")
-        figures[f"{name}_tau"] = round(float(taus[name].mean()), 3)
+    for name, tau, advantage in best_first(taus):
+        print(f"| {name} | {tau:.3f} | {advantage} |")
+        figures[f"{name}_tau"] = round(tau, 3)
     report(bench="fine_tuning", figures=figures, targets={}, holds=True)
 
 

@@ -7,12 +7,13 @@ import threading
 import zlib
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from registry.access import Identity, TokenRole
 from registry.audit import note
 from registry.errors import Fault, InvalidInputError, InvalidTokenError, NotFoundError
+from registry.moments import in_utc
 from registry.ports import Begin, Clock
 from registry.records import STAFF, Page
 from registry.token_records import Introduction, KeptToken, NewToken, Token, TokenScope
@@ -180,9 +181,11 @@ def _check_scope(scope: TokenScope, now: datetime) -> None:
     """Raises InvalidInputError where a token would be of no use, or would say less than it allows."""
     if scope.expires_at is not None and scope.expires_at.tzinfo is None:
         raise _wrong("/expires_at", f"expires_at {scope.expires_at} has no time zone; write it as 2030-01-31T12:00:00Z")
-    if scope.expires_at is not None and not _has_utc(scope.expires_at):
-        raise _wrong("/expires_at", f"expires_at {scope.expires_at} is no moment between the years 1 and 9999 in UTC")
-    if scope.expires_at is not None and scope.expires_at <= now:
+    try:
+        over = scope.expires_at is not None and in_utc(scope.expires_at) <= now
+    except ValueError as error:
+        raise _wrong("/expires_at", f"expires_at {error}") from error
+    if over:
         raise _wrong("/expires_at", f"expires_at {scope.expires_at} is over; name a moment to come, or null for none")
     if scope.owner == STAFF:
         raise _wrong(
@@ -190,15 +193,6 @@ def _check_scope(scope: TokenScope, now: datetime) -> None:
         )
     if scope.role in (TokenRole.ADMIN, TokenRole.WORKER) and scope.namespaces is not None:
         raise _wrong("/namespaces", f"the role {scope.role} is not kept to namespaces; leave namespaces out")
-
-
-def _has_utc(moment: datetime) -> bool:
-    """Whether UTC has a date for a moment, as those at the ends of the calendar may have none."""
-    try:
-        moment.astimezone(UTC)
-    except OverflowError:
-        return False
-    return True
 
 
 def _wrong(pointer: str, detail: str) -> InvalidInputError:

@@ -3,13 +3,14 @@
 import base64
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Select, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from registry.errors import Fault, InvalidInputError
+from registry.moments import in_utc
 from registry.records import Page
 from storage.transaction import Transaction
 
@@ -29,7 +30,7 @@ def read_cursor(cursor: str, order: str, kinds: Sequence[type[Key]]) -> tuple[Ke
     try:
         plain = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
         return _read_keys(plain, order, kinds)
-    except (ValueError, OverflowError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         detail = f"cursor {cursor[:100]!r} does not belong to this list; leave it out to start from its beginning"
         raise InvalidInputError(detail, faults=[Fault("/cursor", detail, "bad_cursor")]) from error
 
@@ -75,11 +76,11 @@ def _read_keys(plain: object, order: str, kinds: Sequence[type[Key]]) -> tuple[K
 
 
 def _read_key(key: object, kind: type[Key]) -> Key:
-    """One sort key, as databases take it. Raises ValueError unless it is of its kind, OverflowError for no date."""
+    """One sort key, as databases take it. Raises ValueError unless it is of its kind."""
     if kind is datetime and isinstance(key, str):
         moment = datetime.fromisoformat(key)
         if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
+            return in_utc(moment)
     if kind is int and isinstance(key, int) and abs(key) < 2**63:
         return key
     if kind is str and isinstance(key, str) and b"\x00" not in key.encode():  # half characters cannot be encoded

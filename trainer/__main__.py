@@ -16,6 +16,7 @@ from rich.console import Console
 
 from client.cli.failures import report
 from client.cli.options import takes
+from client.cli.programs import PASSED_ON, heard
 from client.home_rankings import HomeRanking
 from client.inspections import InspectionRequest
 from client.zoo import Zoo
@@ -58,7 +59,7 @@ def work(
     secret = settings.token.get_secret_value() if settings.token else None
     with Zoo(url or settings.url or DEFAULT_URL, token or secret) as zoo:
         worker = Worker(zoo, name=name or f"{platform.node() or 'worker'}-{os.getpid()}", spans=spans)
-        for number in (signal.SIGINT, *_told_to_end()):
+        for number in (signal.SIGINT, *heard(PASSED_ON)):
             signal.signal(number, lambda *_: worker.stop.set())
         log.info("worker started", zoo=zoo.url)
         worker.run()
@@ -90,7 +91,7 @@ def rank_here(
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     asked = HomeRanking.model_validate_json(request.read_bytes())
     secret = Settings.load().token
-    for number in _told_to_end():
+    for number in heard(PASSED_ON):
         signal.signal(number, _leave)
     token = secret.get_secret_value() if secret else None
     with Zoo(asked.url, token) as zoo, Bar(Console(stderr=True), what="ranking here") as bar:
@@ -98,18 +99,10 @@ def rank_here(
     sys.stdout.write(ranking.model_dump_json() + "\n")
 
 
-def _told_to_end() -> tuple[int, ...]:
-    """The signals that tell a program without a terminal to end; a hangup only where it is not ignored, as by nohup."""
-    hangup = getattr(signal, "SIGHUP", None)
-    if hangup is None or signal.getsignal(hangup) == signal.SIG_IGN:
-        return (signal.SIGTERM,)
-    return (signal.SIGTERM, hangup)
-
-
 def _leave(number: int, frame: FrameType | None) -> None:
     """Leave, as after an interrupt; once, for a second signal must not end what is put in order now."""
     del frame
-    for told in _told_to_end():
+    for told in heard(PASSED_ON):
         signal.signal(told, signal.SIG_IGN)
     sys.exit(128 + number)
 

@@ -15,7 +15,7 @@ from api.pages.errors import POLLED, STOP_POLLING, PageRoute
 from api.pages.rendering import is_piece, page
 from api.pages.views import QueryView, ranking_view
 from api.pages.visitors import remember
-from api.pictures import PictureFormat, picture_of
+from api.pictures import MEDIA_TYPES, PictureFormat, picture_of
 from api.threads import in_thread
 from api.uploads import begin_stream
 from registry.errors import InvalidInputError, NotFoundError
@@ -26,7 +26,6 @@ from registry.zoo import Zoo
 
 FIELDS_LIMIT_BYTES = 64 * 1024
 MOST_FIELDS = 10
-PICTURES: dict[PictureFormat, str] = {"svg": "image/svg+xml", "png": "image/png"}
 
 router = APIRouter(prefix="/rank", route_class=PageRoute, include_in_schema=False)
 
@@ -98,7 +97,7 @@ def give_json(zoo: TheZoo, owner: TheOwner, query_id: str) -> Response:
 def give_picture(zoo: TheZoo, owner: TheOwner, query_id: str, kind: PictureFormat) -> Response:
     """The ranking as a picture."""
     picture = picture_of(_answer(zoo, query_id, owner=owner), kind)
-    return Response(picture, media_type=PICTURES[kind], headers={"Cache-Control": "no-store"})
+    return Response(picture, media_type=MEDIA_TYPES[kind], headers={"Cache-Control": "no-store"})
 
 
 def _ask(zoo: Zoo, blob: Digest, asked: Asked, *, owner: str) -> str:

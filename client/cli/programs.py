@@ -80,12 +80,15 @@ def _as_in_a_shell(status: int) -> int:
     return BY_SIGNAL - status if -status in STOPPING else status
 
 
+def heard(numbers: Sequence[int]) -> tuple[int, ...]:
+    """Those of the signals that are to be listened to: a hangup that is ignored from the start, as by nohup, is not."""
+    return tuple(number for number in numbers if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN)
+
+
 @contextmanager
 def _handling(pass_on: Handler) -> Iterator[None]:
-    """Hand signals to a function while the block runs; a hangup that is ignored from the start (nohup) stays so."""
-    wanted: dict[int, Handler] = {signal.SIGINT: _wait_on, **dict.fromkeys(PASSED_ON, pass_on)}
-    if HANGUP is not None and signal.getsignal(HANGUP) == signal.SIG_IGN:
-        del wanted[HANGUP]
+    """Hand signals to a function while the block runs."""
+    wanted: dict[int, Handler] = {signal.SIGINT: _wait_on, **dict.fromkeys(heard(PASSED_ON), pass_on)}
     before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
     try:
         yield

@@ -18,7 +18,7 @@ import typer
 
 from client.cli.options import takes, wrong_use
 from client.cli.output import line, note, write_json
-from client.cli.programs import HANGUP, STOPPING
+from client.cli.programs import STOPPING, heard
 from client.cli.work import has_torch, worker_command
 from registry.errors import ConflictError, JobFailedError, SettingsError
 from registry.frozen import Frozen
@@ -180,9 +180,7 @@ class Children:
     _before: dict[int, Handler] = field(default_factory=dict)
 
     def __enter__(self) -> "Children":
-        for number in STOPPING:
-            if number == HANGUP and signal.getsignal(number) == signal.SIG_IGN:
-                continue  # started with nohup, to go on without a terminal
+        for number in heard(STOPPING):
             self._before[number] = signal.signal(number, self._on_signal)
         return self
 

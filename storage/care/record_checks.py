@@ -1,7 +1,7 @@
 """Whether records are what they say: each can be read, and agrees with the columns it is found by."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from json import JSONDecodeError
 from typing import TypeVar
@@ -101,10 +101,13 @@ def check_pipelines(session: Session) -> Iterator[Finding]:
         yield from _differing(where, (record.id, record.name), (row.id, row.name))
         pinned = [module.digest for module in record.modules]
         if pinned != parts.get(row.id, []):
-            repair = partial(_pin_again, record)
+            pins = [{"position": position, "digest": digest} for position, digest in enumerate(pinned)]
+            repair = partial(_instead, PipelineModuleRow, {"pipeline_id": row.id}, pins)
             yield finding(DIFFERS, where, "it is not found by the modules that it holds", repair=repair)
-        if namespaces[row.id] != set(namespaces_of(module.ref for module in record.modules)):
-            repair = partial(_hide_again, record)
+        names = namespaces_of(module.ref for module in record.modules)
+        if namespaces[row.id] != set(names):
+            hidden = [{"namespace": name} for name in names]
+            repair = partial(_instead, PipelineNamespaceRow, {"pipeline_id": row.id}, hidden)
             yield finding(DIFFERS, where, "it is not hidden with the namespaces of its modules", repair=repair)
         for gone in sorted(set(pinned) - digests):
             yield finding("broken_pipeline", where, f"it holds {gone}, which is no version here")
@@ -159,11 +162,13 @@ def check_queries(session: Session) -> Iterator[Finding]:
         yield from _differing(where, (record.id, record.status.value), (asked.id, asked.status))
         data = {task.dataset for task in (plan.tasks if isinstance(plan, Plan) else (plan.task,))}
         if data != about[asked.id]:
-            again = partial(_ask_again_about, asked.id, data)
-            yield finding(DIFFERS, where, "it is not found by the datasets that it is about", repair=again)
+            rows = [{"data": digest} for digest in sorted(data)]
+            repair = partial(_instead, QueryDataRow, {"query_id": asked.id}, rows)
+            yield finding(DIFFERS, where, "it is not found by the datasets that it is about", repair=repair)
         if set(record.namespaces) != named[asked.id]:
-            name = partial(_name_again, record)
-            yield finding(DIFFERS, where, "it is not hidden with the namespaces of its candidates", repair=name)
+            hidden = [{"namespace": name} for name in sorted(set(record.namespaces))]
+            repair = partial(_instead, QueryNamespaceRow, {"query_id": asked.id}, hidden)
+            yield finding(DIFFERS, where, "it is not hidden with the namespaces of its candidates", repair=repair)
     for told in every(session, OutcomeRow):
         yield from read(Outcome, told.record, f"outcome of {told.query_id} for {told.module} by {told.owner}")[1]
 
@@ -230,28 +235,7 @@ def _word_again(version_id: int, module: PublishedModule, session: Session) -> N
         session.add_all(WordRow(kind=kind, word=word, **found_by) for kind, word in words_of(module))
 
 
-def _hide_again(pipeline: Pipeline, session: Session) -> None:
-    """Write again with which namespaces a pipeline is hidden."""
-    session.execute(delete(PipelineNamespaceRow).where(PipelineNamespaceRow.pipeline_id == pipeline.id))
-    names = namespaces_of(module.ref for module in pipeline.modules)
-    session.add_all(PipelineNamespaceRow(pipeline_id=pipeline.id, namespace=name) for name in names)
-
-
-def _ask_again_about(query_id: str, data: set[Digest], session: Session) -> None:
-    """Write again which datasets a query is about, whose owners alone may know of it."""
-    session.execute(delete(QueryDataRow).where(QueryDataRow.query_id == query_id))
-    session.add_all(QueryDataRow(query_id=query_id, data=digest) for digest in sorted(data))
-
-
-def _pin_again(pipeline: Pipeline, session: Session) -> None:
-    """Write again by which modules a pipeline is found."""
-    session.execute(delete(PipelineModuleRow).where(PipelineModuleRow.pipeline_id == pipeline.id))
-    for position, module in enumerate(pipeline.modules):
-        session.add(PipelineModuleRow(pipeline_id=pipeline.id, position=position, digest=module.digest))
-
-
-def _name_again(query: Query, session: Session) -> None:
-    """Write again with which namespaces a query is hidden."""
-    session.execute(delete(QueryNamespaceRow).where(QueryNamespaceRow.query_id == query.id))
-    for name in sorted(set(query.namespaces)):
-        session.add(QueryNamespaceRow(query_id=query.id, namespace=name))
+def _instead(table: type[Table], of: Mapping[str, str], rows: Sequence[Mapping[str, object]], session: Session) -> None:
+    """Write the rows of something, such as one query, in the place of those that it has."""
+    session.execute(delete(table).filter_by(**of))
+    session.add_all(table(**of, **row) for row in rows)
