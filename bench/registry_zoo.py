@@ -26,7 +26,7 @@ MODULES = """
 """
 VERSIONS = """
     INSERT INTO versions (id, module_id, version, digest, below, role, takes, gives, data, search_text, published_at,
-                          yanked, record, superseded)
+                          yanked, record, superseded, verified)
     {numbers}, parts AS (
         SELECT n, 1 + (n - 1) / {each} AS module, 1 + (n - 1) % {each} AS version, {digest} AS digest,
                n % {sides} AS side,
@@ -36,7 +36,7 @@ VERSIONS = """
            'float32[3,' || {side} || ',' || {side} || ']', 'float32[64]', NULL,
            'team-' || (module % {namespaces}) || '/module-' || module || '{newline}features of ' || word || ' number '
                || n || ' learned from pairs{newline}tag-' || (module % {tags}),
-           {at}, NULL, {record}, version < {each}
+           {at}, NULL, {record}, version < {each}, true
     FROM parts
 """
 WORDS = """

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
 from registry.batches import batches
+from registry.names import Digest
 from storage.engine import hold_advisory_lock, hold_write_lock
 from storage.tables import Table
 from storage.translation import translated
@@ -102,6 +103,17 @@ class Transaction:
         self.lock()
         with translated():
             hold_advisory_lock(self._session.connection(), HOLD_NUMBER, shared=True)
+
+    def hold_bytes(self, digest: Digest) -> None:
+        """Wait until no other transaction holds these bytes, and hold them until this one ends."""
+        self.lock()
+        with translated():
+            hold_advisory_lock(self._session.connection(), _number_of(digest))
+
+
+def _number_of(digest: Digest) -> int:
+    """A number for a lock: below zero, as fixed ones are above, and of eight bytes. Two digests may share one."""
+    return -int(digest.removeprefix("sha256:")[:15], 16)
 
 
 def chunks(values: Iterable[Value]) -> Iterator[tuple[Value, ...]]:

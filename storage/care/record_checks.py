@@ -1,26 +1,39 @@
 """Whether records are what they say: each can be read, and agrees with the columns it is found by."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from functools import partial
 from json import JSONDecodeError
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import delete, inspect, select
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, inspect, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from registry.names import Digest, namespaces_of
 from registry.outcome_records import Outcome
 from registry.plans import Plan
-from registry.records import Dataset, KeptStatistics, Pipeline, PublishedModule, Query, Task, Verification
+from registry.records import (
+    Dataset,
+    KeptStatistics,
+    Pipeline,
+    PublishedModule,
+    Query,
+    QueryStatus,
+    Task,
+    Verification,
+    VerificationState,
+)
 from registry.set_plans import KIND as SETS
 from registry.set_plans import SetPlan
 from registry.token_records import Token
 from storage.care.problems import RESTORE, Finding, finding
 from storage.care.snapshot import every
 from storage.records.modules import words_of
+from storage.records.queries import ASKED, WAITING
 from storage.records.statistics import SqlStatisticsRecords
+from storage.records.verification import mark_versions
 from storage.records.webhooks import read_webhook
 from storage.tables import (
     DatasetRow,
@@ -29,7 +42,9 @@ from storage.tables import (
     PipelineModuleRow,
     PipelineNamespaceRow,
     PipelineRow,
+    QueryAskerRow,
     QueryDataRow,
+    QueryJobRow,
     QueryNamespaceRow,
     QueryRow,
     StatisticsRow,
@@ -44,6 +59,7 @@ from storage.tables import (
 from storage.transaction import Transaction
 
 Model = TypeVar("Model", bound=BaseModel)
+Column = InstrumentedAttribute[str] | InstrumentedAttribute[int]
 UNREADABLE, DIFFERS = "unreadable_record", "record_differs"
 
 
@@ -71,16 +87,21 @@ def check_versions(session: Session) -> Iterator[Finding]:
 
 
 def check_verifications(session: Session) -> Iterator[Finding]:
-    """Every verdict can be read and is of a version."""
+    """Every verdict can be read, and versions are found by it."""
     for row in every(session, VerificationRow):
         where = f"verification of {row.digest}"
-        forget = partial(_forget, VerificationRow, row.digest)
+        forget = partial(_forget_verdict, Digest(row.digest))
         record, wrong = read(Verification, row.record, where)
         if wrong:
             detail = f"{wrong[0].problem.detail}; without it the module counts as unverified"
             yield finding(UNREADABLE, where, detail, repair=forget)
         elif record is not None and record.state.value != row.state:
             yield finding(DIFFERS, where, f"{row.state} beside a record of {record.state.value}", repair=forget)
+    verified = select(VerificationRow.digest).where(VerificationRow.state == VerificationState.VERIFIED)
+    differs = VersionRow.verified != VersionRow.digest.in_(verified)
+    for (digest,) in session.execute(select(VersionRow.digest).where(differs).distinct().order_by(VersionRow.digest)):
+        repair = partial(_mark_again, Digest(digest))
+        yield finding(DIFFERS, f"versions {digest}", "searches do not go by what workers found of it", repair=repair)
 
 
 def check_pipelines(session: Session) -> Iterator[Finding]:
@@ -145,12 +166,7 @@ def check_queries(session: Session) -> Iterator[Finding]:
 
     A question that cannot be read is forgotten, to be asked anew.
     """
-    about: dict[str, set[str]] = defaultdict(set)
-    for each in every(session, QueryDataRow):
-        about[each.query_id].add(each.data)
-    named: dict[str, set[str]] = defaultdict(set)
-    for row in every(session, QueryNamespaceRow):
-        named[row.query_id].add(row.namespace)
+    kept = [(way, _values_by_query(session, way.column)) for way in WAYS_TO_QUERIES]
     for asked in every(session, QueryRow):
         where, repair = f"query {asked.id}", partial(_forget, QueryRow, asked.id)
         record, wrong = read(Query, asked.record, where)
@@ -160,17 +176,24 @@ def check_queries(session: Session) -> Iterator[Finding]:
         if record is None or plan is None:
             continue
         yield from _differing(where, (record.id, record.status.value), (asked.id, asked.status))
-        data = {task.dataset for task in (plan.tasks if isinstance(plan, Plan) else (plan.task,))}
-        if data != about[asked.id]:
-            rows = [{"data": digest} for digest in sorted(data)]
-            repair = partial(_instead, QueryDataRow, {"query_id": asked.id}, rows)
-            yield finding(DIFFERS, where, "it is not found by the datasets that it is about", repair=repair)
-        if set(record.namespaces) != named[asked.id]:
-            hidden = [{"namespace": name} for name in sorted(set(record.namespaces))]
-            repair = partial(_instead, QueryNamespaceRow, {"query_id": asked.id}, hidden)
-            yield finding(DIFFERS, where, "it is not hidden with the namespaces of its candidates", repair=repair)
+        for way, found in kept:
+            values = way.values_of(record, plan)
+            if values != found[asked.id]:
+                rows = [{way.column.key: value} for value in sorted(values)]
+                repair = partial(_instead, way.table, {"query_id": asked.id}, rows)
+                yield finding(DIFFERS, where, way.where_not, repair=repair)
+    yield from _check_askers(session)
     for told in every(session, OutcomeRow):
         yield from read(Outcome, told.record, f"outcome of {told.query_id} for {told.module} by {told.owner}")[1]
+
+
+def _check_askers(session: Session) -> Iterator[Finding]:
+    """Nobody waits for a question that has ended."""
+    ended = select(QueryRow.id).where(QueryRow.status != QueryStatus.RUNNING)
+    waiting = select(QueryAskerRow.query_id).where(QueryAskerRow.state == WAITING, QueryAskerRow.query_id.in_(ended))
+    for (query_id,) in session.execute(waiting.distinct().order_by(QueryAskerRow.query_id)):
+        repair = partial(_wait_no_more, query_id)
+        yield finding(DIFFERS, f"query {query_id}", "somebody waits for it although it has ended", repair=repair)
 
 
 def check_access(session: Session) -> Iterator[Finding]:
@@ -186,6 +209,51 @@ def check_access(session: Session) -> Iterator[Finding]:
             read_webhook(each)
         except (ValidationError, JSONDecodeError) as error:
             yield finding(UNREADABLE, f"webhook {each.id}", f"the record cannot be read: {type(error).__name__}")
+
+
+def _values_by_query(session: Session, column: Column) -> dict[str, set[str | int]]:
+    """What each query is found by."""
+    found: dict[str, set[str | int]] = defaultdict(set)
+    for query_id, value in session.execute(select(column.class_.query_id, column)):
+        found[query_id].add(value)
+    return found
+
+
+def _data_of(query: Query, plan: Plan | SetPlan) -> set[str]:
+    del query
+    return {task.dataset for task in (plan.tasks if isinstance(plan, Plan) else (plan.task,))}
+
+
+def _names_of(query: Query, plan: Plan | SetPlan) -> set[str]:
+    del plan
+    return set(query.namespaces)
+
+
+def _jobs_of(query: Query, plan: Plan | SetPlan) -> set[int]:
+    del plan
+    return set(query.jobs) if query.status is QueryStatus.RUNNING else set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A table by which queries are found: what is wrong where it differs from their records, and what they say."""
+
+    table: type[Table]
+    column: Column
+    where_not: str
+    values_of: Callable[[Query, Plan | SetPlan], Set[str] | Set[int]]
+
+
+WAYS_TO_QUERIES = (
+    _Way(QueryDataRow, QueryDataRow.data, "it is not found by the datasets that it is about", _data_of),
+    _Way(
+        QueryNamespaceRow,
+        QueryNamespaceRow.namespace,
+        "it is not hidden with the namespaces of its candidates",
+        _names_of,
+    ),
+    _Way(QueryJobRow, QueryJobRow.job, "it is not found by the jobs that it waits for", _jobs_of),
+)
 
 
 def _plan_of(query: Query, where: str) -> tuple[Plan | SetPlan | None, list[Finding]]:
@@ -224,6 +292,25 @@ def _differing(where: str, said: tuple[object, ...], kept: tuple[object, ...]) -
 def _forget(table: type[Table], key: str, session: Session) -> None:
     """Delete one row by its key."""
     session.execute(delete(table).where(inspect(table).primary_key[0] == key))
+
+
+def _forget_verdict(module: Digest, session: Session) -> None:
+    """Delete what was found of a module, which is unverified from here on."""
+    _forget(VerificationRow, module, session)
+    _mark_again(module, session)
+
+
+def _mark_again(module: Digest, session: Session) -> None:
+    """Have versions found by what workers found of their bytes."""
+    transaction = Transaction(session)
+    transaction.hold_bytes(module)
+    mark_versions(transaction, module)
+
+
+def _wait_no_more(query_id: str, session: Session) -> None:
+    """Have nobody wait for a question."""
+    waiting = update(QueryAskerRow).where(QueryAskerRow.query_id == query_id, QueryAskerRow.state == WAITING)
+    session.execute(waiting.values(state=ASKED))
 
 
 def _word_again(version_id: int, module: PublishedModule, session: Session) -> None:

@@ -20,7 +20,6 @@ from registry.records import (
     Page,
     PublishedModule,
     Verification,
-    VerificationState,
     VersionSummary,
 )
 from storage.cursors import Column, Key, beyond, read_cursor, write_cursor
@@ -247,14 +246,8 @@ def _conditions(query: ModuleSearch) -> list[ColumnElement[bool]]:
     if query.q:
         conditions.append(_has_text(query.q))
     if query.verified is not None:
-        conditions.append(_is_verified() if query.verified else ~_is_verified())
+        conditions.append(VersionRow.verified == query.verified)
     return conditions
-
-
-def _is_verified() -> ColumnElement[bool]:
-    """Whether a worker has built and run a version with success."""
-    verified = select(VerificationRow.digest).where(VerificationRow.state == VerificationState.VERIFIED)
-    return verified.where(VerificationRow.digest == VersionRow.digest).correlate(VersionRow).exists()
 
 
 def _is_trained_on(task: str) -> ColumnElement[bool]:

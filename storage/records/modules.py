@@ -35,7 +35,7 @@ from storage.records.module_search import (
 )
 from storage.records.shortlist import ShortlistFinder
 from storage.records.sight import in_sight
-from storage.records.verification import forget_orphan
+from storage.records.verification import forget_orphan, is_verified
 from storage.tables import AliasMoveRow, AliasRow, ModuleRow, VersionRow, WordRow
 from storage.transaction import Transaction, chunks
 
@@ -64,6 +64,7 @@ class SqlModuleRecords:
         """Record a version. Raises ConflictError when the module has its number or its bytes already."""
         name = ModuleName(module.namespace, module.name)
         module_id, _ = self._hold(name, last_version=module.version)
+        self._transaction.hold_bytes(module.digest)
         new = self._transaction.insert(VersionRow).values(
             module_id=module_id,
             version=module.version,
@@ -77,6 +78,7 @@ class SqlModuleRecords:
             published_at=module.published_at,
             yanked=module.yanked,
             record=module.model_dump_json(exclude={"yanked", "verification"}),
+            verified=is_verified(module.digest),
         )
         version_id = self._transaction.changed(new.returning(VersionRow.id))[0][0]
         self._add_words(version_id, module)
@@ -153,9 +155,11 @@ class SqlModuleRecords:
             ConflictError: an alias points at it.
         """
         module_id = self._held(name, version)
-        gone = delete(VersionRow).where(VersionRow.module_id == module_id, VersionRow.version == version)
-        for (digest,) in self._transaction.changed(gone.returning(VersionRow.digest)):
-            forget_orphan(self._transaction, digest)
+        this = VersionRow.module_id == module_id, VersionRow.version == version
+        digest = Digest(self._transaction.rows(select(VersionRow.digest).where(*this))[0][0])
+        self._transaction.hold_bytes(digest)
+        self._transaction.change(delete(VersionRow).where(*this))
+        forget_orphan(self._transaction, digest)
         self.set_newest(module_id)
 
     def alias(self, name: ModuleName, alias: str) -> Alias | None:

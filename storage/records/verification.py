@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select, update
 
 from registry.names import Digest
-from registry.records import Verification
+from registry.records import Verification, VerificationState
 from storage.tables import VerificationRow, VersionRow
 from storage.transaction import Transaction, chunks
 
@@ -28,12 +28,26 @@ class SqlVerificationRecords:
 
     def put(self, module: Digest, verification: Verification) -> None:
         """Record what was found, in place of what was found before."""
+        self._transaction.hold_bytes(module)
         values = {"state": verification.state, "record": verification.model_dump_json()}
         new = self._transaction.insert(VerificationRow).values(digest=module, **values)
         self._transaction.change(new.on_conflict_do_update(index_elements=[VerificationRow.digest], set_=values))
+        mark_versions(self._transaction, module)
 
 
-def forget_orphan(transaction: Transaction, module: str) -> None:
-    """Forget what was found of bytes that no version has any more."""
+def mark_versions(transaction: Transaction, module: Digest) -> None:
+    """Have the versions with these bytes found as verified, or not. The bytes are held."""
+    marked = update(VersionRow).where(VersionRow.digest == module, VersionRow.verified != is_verified(module))
+    transaction.change(marked.values(verified=is_verified(module)))
+
+
+def is_verified(module: Digest) -> ColumnElement[bool]:
+    """Whether a worker has built and run these bytes with success."""
+    verdict = select(VerificationRow.digest).where(VerificationRow.digest == module)
+    return verdict.where(VerificationRow.state == VerificationState.VERIFIED).correlate(None).exists()
+
+
+def forget_orphan(transaction: Transaction, module: Digest) -> None:
+    """Forget what was found of bytes that no version has any more. The bytes are held."""
     held = select(VersionRow.id).where(VersionRow.digest == module).exists()
     transaction.change(delete(VerificationRow).where(VerificationRow.digest == module, ~held))

@@ -32,7 +32,7 @@ class VersionRow(Table):
     """One published version, and what it is searched by. `record` is all of it but `yanked` and `verification`.
 
     Where `superseded`, another version is found in its place; `newest` of the module decides, this keeps the indexes of
-    searches as small as the number of modules.
+    searches as small as the number of modules. `verified` is what `verifications` says of its bytes.
     """
 
     __tablename__ = "versions"
@@ -47,6 +47,7 @@ class VersionRow(Table):
         shown_index("takes", "takes", "published_at", "module_id"),
         shown_index("gives", "gives", "published_at", "module_id"),
         shown_index("data", "data"),
+        shown_index("verified", "verified", "published_at", "module_id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -63,6 +64,7 @@ class VersionRow(Table):
     yanked: Mapped[str | None]
     record: Mapped[str]
     superseded: Mapped[bool] = mapped_column(default=False, server_default=false())
+    verified: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 GRAMS_INDEX = Index(

@@ -14,7 +14,7 @@ from registry.errors import BusyError, InvalidInputError, SettingsError
 from registry.names import ModuleName
 from registry.namespace_records import Namespace, Visibility
 from registry.outcome_records import Outcome
-from registry.records import ModuleSearch, Query, QueryStatus
+from registry.records import ModuleSearch, Query, QueryStatus, Verification, VerificationState
 from registry.work import VerifyWork
 from storage.engine import open_engine
 from storage.migrations import (
@@ -216,6 +216,22 @@ def test_versions_that_were_there_before_are_marked_where_others_are_found(datab
         found = work.modules.search(ModuleSearch(), limit=9, cursor=None).items
     assert sorted(module.ref for module in found) == ["ada/cards@1", "ada/digits@2"]
     engine.dispose()
+
+
+def test_versions_that_were_verified_before_are_found_as_verified(engine):
+    before = import_module("storage.migrations.versions.verified_versions").down_revision
+    begin = units_of_work(engine)
+    with begin() as work:
+        for name in ("ada/good", "ada/bad", "ada/new"):
+            work.modules.add(published_module(name))
+        for name, state in (("good", VerificationState.VERIFIED), ("bad", VerificationState.REFUSED)):
+            work.verifications.put(digest_of(f"ada/{name}@1"), Verification(state=state, at=NOW))
+    move(engine, command.downgrade, before)
+    upgrade(engine)
+    with begin() as work:
+        for verified, names in ((True, ["good"]), (False, ["bad", "new"])):
+            found = work.modules.search(ModuleSearch(verified=verified), limit=9, cursor=None).items
+            assert sorted(module.name for module in found) == names
 
 
 def test_pipelines_that_were_there_get_the_namespaces_of_their_modules(engine):

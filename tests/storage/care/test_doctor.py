@@ -87,7 +87,14 @@ REPAIRED = {
     "statistics of another module": ("UPDATE kept_statistics SET module = 'sha256:x'", "record_differs"),
     "a question that cannot be read": ("UPDATE queries SET record = 'nonsense'", "unreadable_record"),
     "a question that is not hidden with its candidates": ("DELETE FROM query_namespaces", "record_differs"),
+    "a running question that no job's end reaches": (
+        "UPDATE queries SET status = 'running', "
+        "record = json_set(record, '$.status', 'running', '$.answer', NULL, '$.jobs', json('[1]'))",
+        "record_differs",
+    ),
+    "somebody who waits for what has ended": ("UPDATE query_askers SET state = 'waiting'", "record_differs"),
     "a verdict that cannot be read": ("UPDATE verifications SET record = '[]'", "unreadable_record"),
+    "versions that are not found as verified": ("UPDATE versions SET verified = NOT verified", "record_differs"),
     "a pipeline that is not found by its modules": ("DELETE FROM pipeline_modules", "record_differs"),
     "a running job without a lease": (
         "UPDATE jobs SET lease_expires_at = NULL WHERE status = 'running'",

@@ -1,5 +1,7 @@
 """What every keeper of verdicts on modules does."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
+
 import pytest
 
 from registry.names import ModuleName, Selector
@@ -72,6 +74,43 @@ class VerificationRecordsContract:
             assert found(work, verified=False) == {"bad": REFUSED, "new": Verification()}
             assert len(found(work, verified=None)) == 3
             assert work.modules.facets(ModuleSearch(verified=True))["role"][0].count == 1
+
+    def test_a_search_finds_copies_by_what_was_found_of_their_bytes(self, begin):
+        add(begin, published_module(digest=BYTES))
+        put(begin, VERIFIED)
+        add(begin, published_module("eve/copy", digest=BYTES))
+        with begin() as work:
+            assert found(work, verified=True) == {"digits": VERIFIED, "copy": VERIFIED}
+            work.modules.delete(NAME, 1)
+            assert found(work, verified=True) == {"copy": VERIFIED}
+            work.modules.delete(OTHER, 1)
+        add(begin, published_module("eve/later", digest=BYTES))
+        with begin() as work:
+            assert found(work, verified=False) == {"later": Verification()}
+
+    def test_a_search_goes_by_the_last_finding(self, begin):
+        add(begin, published_module(digest=BYTES))
+        for last in (VERIFIED, REFUSED):
+            put(begin, last)
+        with begin() as work:
+            assert (found(work, verified=True), found(work, verified=False)) == ({}, {"digits": REFUSED})
+
+    @pytest.mark.parametrize("first", ["published", "verified"])
+    def test_a_copy_published_while_its_bytes_are_verified_is_found_as_verified(self, begin, first):
+        add(begin, published_module(digest=BYTES))
+        copy = published_module("eve/copy", digest=BYTES)
+        with ThreadPoolExecutor(1) as pool:
+            with begin() as work:
+                if first == "published":
+                    work.modules.add(copy)
+                    other = pool.submit(put, begin, VERIFIED)
+                else:
+                    work.verifications.put(BYTES, VERIFIED)
+                    other = pool.submit(add, begin, copy)
+                assert not wait([other], timeout=0.3).done, "the second waits for the first"
+            other.result(timeout=30)
+        with begin() as work:
+            assert found(work, verified=True) == {"digits": VERIFIED, "copy": VERIFIED}
 
 
 def put(begin, verification):
