@@ -1,6 +1,7 @@
 """Servers that many tests share, started once, when the first test needs them, and stopped at the end."""
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -17,6 +18,16 @@ def _plain_logs() -> None:
     renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     processors = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, renderer]
     structlog.configure(processors=processors, logger_factory=structlog.PrintLoggerFactory())
+
+
+@pytest.fixture
+def hang_up_is_heard() -> Iterator[None]:
+    """SIGHUP has its effect here and in programs begun here, though the tests themselves run under `nohup`."""
+    before = signal.getsignal(signal.SIGHUP)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="session")

@@ -175,6 +175,7 @@ def test_the_job_of_a_worker_that_was_killed_is_done_by_another_and_published_on
     assert published(zoo, "kit") == ["kit/killed-input@1", "kit/killed-output@1"]
 
 
+@pytest.mark.usefixtures("hang_up_is_heard")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_worker_that_is_told_to_end_gives_its_job_back_at_once(zoo, url, dataset, tmp_path, number):
     process = worker_process(url, tmp_path / "home")
@@ -206,6 +207,7 @@ def test_a_job_whose_lane_does_not_listen_is_given_back_for_it(zoo, url, dataset
         wait_for(lambda: zoo.jobs.show(job.id), lambda _: not any(lane.busy for lane in worker.lanes))
 
 
+@pytest.mark.usefixtures("hang_up_is_heard")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_worker_ends_cleanly_when_it_is_told_to(url, tmp_path, monkeypatch, number):
     monkeypatch.setenv("ZOO_HOME", str(tmp_path))

@@ -44,6 +44,7 @@ def command(tmp_path: Path, *, handles: str = "SIGINT,SIGTERM,SIGHUP", nohup: bo
     return process
 
 
+@pytest.mark.usefixtures("hang_up_is_heard")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_the_command_ends_its_program_in_its_own_way(tmp_path: Path, number: signal.Signals) -> None:
     process = command(tmp_path)
@@ -77,6 +78,7 @@ def test_a_hangup_that_is_ignored_from_the_start_ends_nothing(tmp_path: Path) ->
     assert (tmp_path / "said").read_text() == "in order"
 
 
+@pytest.mark.usefixtures("hang_up_is_heard")
 @pytest.mark.parametrize(
     ("code", "status"),
     [

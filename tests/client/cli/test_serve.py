@@ -99,6 +99,7 @@ time.sleep(60)
 """Ends half a second after it was told to, and writes down by which signal and when."""
 
 
+@pytest.mark.usefixtures("hang_up_is_heard")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_worker_has_ended_before_the_service_is_told_to(number: signal.Signals, tmp_path: Path) -> None:
     names = ("service", "worker")
