@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -17,6 +17,7 @@ from starlette.types import Send
 
 from api.conditions import not_modified
 from api.door import HEAD
+from api.known_chunks import CHUNK_BYTES, CheckMaker, Checks, KnownChunks, check_of
 from api.threads import finally_in_thread, in_thread
 from registry.errors import CorruptBlobError
 from registry.names import Digest
@@ -24,7 +25,9 @@ from registry.records import BlobLink
 
 log = structlog.get_logger()
 
-CHUNK_BYTES = 1024 * 1024
+SOON_READ_BYTES = 8 * 1024 * 1024
+"""A file of no more bytes is read whole where nothing is known of it and a part is asked for."""
+
 OCTETS = "application/octet-stream"
 FOR_EVER = "public, max-age=31536000, immutable"
 PRIVATE_FOR_EVER = "private, max-age=31536000, immutable"
@@ -73,8 +76,8 @@ def serve(request: Request, content: Content) -> Response:
     """Answer with bytes: 304 when the caller has them, 206 with one range, 416 beyond the end, else 200 with all.
 
     Where readers are sent to the store, it is 307 in place of 200 and 206; HEAD is answered here. A whole file whose
-    digest is known never ends well when it is damaged (decision 0022). Several ranges at once are not served: the
-    answer is then the whole, as RFC 9110 allows.
+    digest is known never ends well when it is damaged, nor does a part of one that is small or passed here whole before
+    (decision 0022). Several ranges at once are not served: the answer is then the whole, as RFC 9110 allows.
 
     Raises:
         HTTPException: 416, the range begins beyond the end.
@@ -90,10 +93,12 @@ def serve(request: Request, content: Content) -> Response:
     headers = {**content.headers, "Content-Length": str(past - first)}
     if wanted is not None:
         headers["Content-Range"] = f"bytes {first}-{past - 1}/{content.size_bytes}"
-    whole = content.digest if past - first == content.size_bytes else None
-    source = _Slice(content.open, first, past, silent=request.scope.get(HEAD, False), digest=whole)
-    damaged = request.app.state.services.metrics.damaged
-    return _BytesResponse(source, damaged, status_code=200 if wanted is None else 206, headers=headers)
+    source = _Slice(content, first, past, silent=request.scope.get(HEAD, False))
+    services = request.app.state.services
+    status = 200 if wanted is None else 206
+    return _BytesResponse(
+        source, services.desk.known_chunks, services.metrics.damaged, status_code=status, headers=headers
+    )
 
 
 def _elsewhere(content: Content, link: BlobLink) -> Response:
@@ -136,16 +141,17 @@ def repr_digest(digest: Digest) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    """Part of a file: from the first byte to before `past`; nothing of it where the request was HEAD.
+    """Part of a file: from the first byte to before `past`; nothing of it where the request was HEAD."""
 
-    With a digest it is the whole, and has to have it.
-    """
-
-    open: Callable[[], AbstractContextManager[BinaryIO]]
+    content: Content
     first: int
     past: int
     silent: bool
-    digest: Digest | None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is all of the file."""
+        return self.past - self.first == self.content.size_bytes
 
 
 class _BytesResponse(StreamingResponse):
@@ -156,16 +162,22 @@ class _BytesResponse(StreamingResponse):
     """
 
     def __init__(
-        self, source: _Slice, count_damaged: Callable[[], None], *, status_code: int, headers: Mapping[str, str]
+        self,
+        source: _Slice,
+        known: KnownChunks,
+        count_damaged: Callable[[], None],
+        *,
+        status_code: int,
+        headers: Mapping[str, str],
     ) -> None:
         super().__init__(iter(()), status_code=status_code, headers=headers, media_type=OCTETS)
-        self._source, self._count_damaged = source, count_damaged
+        self._source, self._known, self._count_damaged = source, known, count_damaged
 
     async def stream_response(self, send: Send) -> None:
         """Open and read first, so that missing bytes are an error and not half an answer."""
         stack, begun = ExitStack(), False
         try:
-            chunks = None if self._source.silent else await in_thread(_opened, stack, self._source)
+            chunks = None if self._source.silent else await in_thread(_opened, stack, self._source, self._known)
             held = b"" if chunks is None else await in_thread(chunks.read)
             begun = True
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -176,44 +188,113 @@ class _BytesResponse(StreamingResponse):
         except CorruptBlobError as error:
             if begun:  # else it becomes a problem, which is counted where all are
                 self._count_damaged()
-            log.error("stored bytes are damaged", digest=self._source.digest, reason=error.detail)  # noqa: TRY400 (one line)
+            log.error("stored bytes are damaged", digest=self._source.content.digest, reason=error.detail)  # noqa: TRY400 (one line)
             raise
         finally:
             await finally_in_thread(partial(stack.close))
 
 
-class _Chunks:
-    """Reads a slice chunk by chunk, and judges the digest with the last one."""
+class _Chunks(Protocol):
+    """Reads a slice chunk by chunk; `left` bytes are still to come."""
 
-    def __init__(self, file: BinaryIO, source: _Slice) -> None:
-        self._file, self._source = file, source
-        self._hash = hashlib.sha256()
-        self.left = source.past - source.first
+    left: int
 
     def read(self) -> bytes:
         """The next chunk; empty after the last. Raises CorruptBlobError when the bytes end early or are other ones."""
+
+
+class _PlainChunks:
+    """Of a part that nothing is known of."""
+
+    def __init__(self, file: BinaryIO, source: _Slice) -> None:
+        file.seek(source.first)
+        self._file = file
+        self.left = source.past - source.first
+
+    def read(self) -> bytes:
+        """The next chunk, as it is stored. Raises CorruptBlobError when the bytes end early."""
         wanted = min(CHUNK_BYTES, self.left)
         chunk = self._file.read(wanted)
         if len(chunk) < wanted:
-            raise CorruptBlobError(f"stored bytes end {self.left - len(chunk)} bytes too early; upload the file again")
+            raise _ended(self.left - len(chunk))
         self.left -= len(chunk)
-        if self._source.digest is not None:
-            self._hash.update(chunk)
-            if not self.left:
-                self._judge(self._source.digest)
         return chunk
 
-    def _judge(self, digest: Digest) -> None:
-        """Raises CorruptBlobError unless all bytes together have the digest."""
-        found = f"sha256:{self._hash.hexdigest()}"
-        if found != digest:
-            raise CorruptBlobError(
-                f"the bytes stored as {digest} are damaged, they now have {found}; upload the file again"
-            )
+
+class _HashedChunks(_PlainChunks):
+    """Of a whole file: its digest is judged with the last one, and the others are known from then on."""
+
+    def __init__(self, file: BinaryIO, source: _Slice, digest: Digest, known: KnownChunks) -> None:
+        super().__init__(file, source)
+        self._digest, self._known = digest, known
+        self._hash, self._checks = hashlib.sha256(), CheckMaker()
+
+    def read(self) -> bytes:
+        """The next chunk. Raises CorruptBlobError when the bytes end early or all together have another digest."""
+        chunk = super().read()
+        self._hash.update(chunk)
+        self._checks.update(chunk)
+        if not self.left:
+            found = f"sha256:{self._hash.hexdigest()}"
+            if found != self._digest:
+                raise _damaged(self._digest, f"they now have {found}")
+            self._known.keep(self._digest, self._checks.made())
+        return chunk
 
 
-def _opened(stack: ExitStack, source: _Slice) -> _Chunks:
-    """The file, at the first byte that is asked for."""
-    file = stack.enter_context(source.open())
-    file.seek(source.first)
-    return _Chunks(file, source)
+class _KnownChunks:
+    """Of any part of a file that was right when it passed whole: each chunk that it touches is read and judged."""
+
+    def __init__(self, file: BinaryIO, source: _Slice, digest: Digest, checks: Checks) -> None:
+        """Raises CorruptBlobError when there are more bytes than there were, or fewer."""
+        if source.content.size_bytes != checks.size_bytes:
+            raise _damaged(digest, f"there are {source.content.size_bytes} in place of {checks.size_bytes}")
+        self._file, self._digest, self._checks = file, digest, checks
+        self._number, self._skipped = divmod(source.first, CHUNK_BYTES)
+        file.seek(self._number * CHUNK_BYTES)
+        self.left = source.past - source.first
+
+    def read(self) -> bytes:
+        """What is wanted of the next chunk. Raises CorruptBlobError when the chunk is not as it was."""
+        if not self.left:
+            return b""
+        start = self._number * CHUNK_BYTES
+        due = min(CHUNK_BYTES, self._checks.size_bytes - start)
+        chunk = self._file.read(due)
+        if len(chunk) < due:
+            raise _ended(self._checks.size_bytes - start - len(chunk))
+        if check_of(chunk) != self._checks.of_chunks[self._number]:
+            raise _damaged(self._digest, f"those from {start} to {start + due} are not as they were")
+        wanted = chunk[self._skipped : self._skipped + self.left]
+        self._number, self._skipped = self._number + 1, 0
+        self.left -= len(wanted)
+        return wanted
+
+
+def _ended(missing_bytes: int) -> CorruptBlobError:
+    return CorruptBlobError(f"stored bytes end {missing_bytes} bytes too early; upload the file again")
+
+
+def _damaged(digest: Digest, how: str) -> CorruptBlobError:
+    return CorruptBlobError(f"the bytes stored as {digest} are damaged, {how}; upload the file again")
+
+
+def _opened(stack: ExitStack, source: _Slice, known: KnownChunks) -> _Chunks:
+    """The file, at the first byte that is asked for. Raises CorruptBlobError when it is known to be damaged already."""
+    digest = source.content.digest
+    file = stack.enter_context(source.content.open())
+    if digest is None:
+        return _PlainChunks(file, source)
+    if known.of(digest) is None and not source.whole and source.content.size_bytes <= SOON_READ_BYTES:
+        _learn(file, source.content, digest, known)
+    checks = known.of(digest)
+    if checks is not None:
+        return _KnownChunks(file, source, digest, checks)
+    return _HashedChunks(file, source, digest, known) if source.whole else _PlainChunks(file, source)
+
+
+def _learn(file: BinaryIO, content: Content, digest: Digest, known: KnownChunks) -> None:
+    """Read a file whole, so that its chunks are known."""
+    chunks = _HashedChunks(file, _Slice(content, 0, content.size_bytes, silent=False), digest, known)
+    while chunks.left:
+        chunks.read()

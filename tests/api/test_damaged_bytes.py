@@ -8,7 +8,8 @@ import httpx
 import obstore
 import pytest
 
-from api.byte_ranges import CHUNK_BYTES
+from api.byte_ranges import SOON_READ_BYTES
+from api.known_chunks import CHUNK_BYTES
 from storage.folder_blobs import FolderBlobs, blob_path
 from storage.s3_blobs import S3Blobs, blob_key
 from tests.api.serving import Service, serving
@@ -30,6 +31,11 @@ def keep(service: Service, data: bytes) -> str:
     digest = "sha256:" + hashlib.sha256(data).hexdigest()
     service.http.put(f"/blobs/{digest}", content=data).raise_for_status()
     return digest
+
+
+def lay(service: Service, data: bytes) -> str:
+    """Store bytes that have not passed through the service since it began."""
+    return service.zoo.blobs.put(data)
 
 
 def change(service: Service, digest: str, how: Callable[[bytes], bytes]) -> None:
@@ -71,15 +77,16 @@ def arrived(service: Service, path: str, headers: dict[str, str] | None = None) 
 def test_a_damaged_file_breaks_off_before_its_last_byte_and_is_counted(
     stored: Service, headers: dict[str, str]
 ) -> None:
-    digest = keep(stored, DATA)
+    data = DATA + repr(headers).encode()
+    digest = lay(stored, data)
     change(stored, digest, flipped)
     before = damaged_reads(stored)
     got, ended = arrived(stored, f"/blobs/{digest}", headers)
     assert not ended
-    assert len(DATA) - CHUNK_BYTES <= len(got) < len(DATA)
+    assert len(data) - CHUNK_BYTES <= len(got) < len(data)
     assert damaged_reads(stored) == before + 1
-    keep(stored, DATA)
-    assert arrived(stored, f"/blobs/{digest}", headers) == (DATA, True)
+    keep(stored, data)
+    assert arrived(stored, f"/blobs/{digest}", headers) == (data, True)
 
 
 def test_a_damaged_short_file_is_an_error_from_the_start(stored: Service) -> None:
@@ -99,13 +106,67 @@ def test_a_module_that_lost_its_end_does_not_end_well(stored: Service, name: str
     assert "too early" in answer.json()["detail"]
 
 
-def test_a_range_of_a_damaged_file_cannot_be_judged_here_and_says_what_the_whole_should_be(stored: Service) -> None:
-    digest = keep(stored, DATA)
+def test_a_range_of_a_large_damaged_file_that_never_passed_whole_says_what_the_whole_should_be(stored: Service) -> None:
+    data = DATA * (1 + SOON_READ_BYTES // len(DATA))
+    digest = lay(stored, data)
     change(stored, digest, flipped)
     answer = stored.http.get(f"/blobs/{digest}", headers={"Range": "bytes=990-1009"})
     assert answer.status_code == 206
-    assert answer.content == flipped(DATA)[990:1010]
+    assert answer.content == flipped(data)[990:1010]
     assert "repr-digest" in answer.headers
+
+
+def passed(service: Service, data: bytes, how: str) -> str:
+    """The digest of bytes that came through the service whole, that left it whole, or of which a part was read."""
+    if how == "came":
+        return keep(service, data)
+    digest = lay(service, data)
+    headers = {} if how == "left" else {"Range": "bytes=5-6"}
+    assert arrived(service, f"/blobs/{digest}", headers) == (data if how == "left" else data[5:7], True)
+    return digest
+
+
+def test_a_range_of_a_small_damaged_file_is_an_error(stored: Service) -> None:
+    digest = lay(stored, DATA[2:])
+    change(stored, digest, flipped)
+    answer = stored.http.get(f"/blobs/{digest}", headers={"Range": "bytes=5-6"})
+    assert (answer.status_code, answer.json()["code"]) == (500, "corrupt_blob")
+
+
+RANGES = [(0, 1), (990, 1010), (0, len(DATA) - 1), (CHUNK_BYTES - 1, CHUNK_BYTES + 1), (CHUNK_BYTES, len(DATA) - 1)]
+
+
+@pytest.mark.parametrize("how", ["came", "left", "read"])
+@pytest.mark.parametrize(("first", "past"), RANGES)
+def test_any_range_of_a_file_that_is_small_or_passed_whole_is_judged(
+    stored: Service, how: str, first: int, past: int
+) -> None:
+    digest = passed(stored, DATA[:-1] + how.encode(), how)
+    headers = {"Range": f"bytes={first}-{past - 1}"}
+    assert arrived(stored, f"/blobs/{digest}", headers) == (DATA[first:past], True)
+    before = damaged_reads(stored)
+    change(stored, digest, lambda data: data[:first] + bytes([data[first] ^ 1]) + data[first + 1 :])
+    answer = stored.http.get(f"/blobs/{digest}", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (500, "corrupt_blob")
+    assert damaged_reads(stored) == before + 1
+    stored.zoo.blobs.put(DATA[:-1] + how.encode())
+    assert arrived(stored, f"/blobs/{digest}", headers) == (DATA[first:past], True)
+
+
+def test_a_file_that_passed_whole_breaks_off_before_the_first_chunk_that_is_damaged(stored: Service) -> None:
+    digest = keep(stored, DATA)
+    change(stored, digest, lambda data: data[:-1] + b"?")
+    got, ended = arrived(stored, f"/blobs/{digest}")
+    assert not ended
+    assert DATA[:CHUNK_BYTES].startswith(got)
+
+
+@pytest.mark.parametrize("kept", [CHUNK_BYTES, len(DATA) - 1, 0])
+def test_a_file_that_passed_whole_and_lost_its_end_is_an_error_from_the_start(stored: Service, kept: int) -> None:
+    digest = keep(stored, DATA)
+    change(stored, digest, lambda data: data[:kept])
+    answer = stored.http.get(f"/blobs/{digest}")
+    assert (answer.status_code, answer.json()["code"]) == (500, "corrupt_blob")
 
 
 def test_head_reads_nothing_and_tells_no_damage(stored: Service) -> None:
