@@ -11,10 +11,12 @@ from registry.zoo import Zoo
 
 def shown(zoo: Zoo, data: Iterable[str]) -> object:
     """Modules with versions and aliases, pipelines, and who holds which of some datasets."""
+    found = zoo.modules.search(ModuleSearch(), limit=10, cursor=None, facets=False)
+    latest = {f"{each.namespace}/{each.name}": each.version for each in found.items}
     modules = {}
     for name in ("ada/a", "ada/b", "bob/c"):
         with suppress(NotFoundError):
-            modules[name] = module_shown(zoo, ModuleName.parse(name))
+            modules[name] = module_shown(zoo, ModuleName.parse(name), latest=latest.get(name))
     pipelines = {
         " ".join(part.digest for part in each.modules): tuple((part.ref, part.digest) for part in each.modules)
         for each in zoo.pipelines.list(limit=200, cursor=None).items
@@ -23,20 +25,18 @@ def shown(zoo: Zoo, data: Iterable[str]) -> object:
     return modules, pipelines, {digest: held for digest, held in owners.items() if held}
 
 
-def module_shown(zoo: Zoo, name: ModuleName) -> dict[str, object]:
+def module_shown(zoo: Zoo, name: ModuleName, *, latest: int | None) -> dict[str, object]:
     """One module with its versions, what searches find of it, and the history of its aliases."""
     overview = zoo.modules.overview(name)
-    found = zoo.modules.search(ModuleSearch(namespace=name.namespace), limit=10, cursor=None, facets=False)
-    latest = [each.version for each in found.items if each.name == name.name]
     histories = {}
     for alias in ("production", "next"):
         with suppress(NotFoundError):
             moves = zoo.modules.alias_history(name, alias)
             histories[alias] = [move.version for move in moves]
-            assert zoo.modules.alias(name, alias).version == moves[-1].version
+            assert overview.aliases.get(alias) == moves[-1].version
     return {
         "versions": {each.version: (each.digest, each.yanked) for each in overview.versions},
-        "latest": latest[0] if latest else None,
+        "latest": latest,
         "aliases": histories,
     }
 
