@@ -17,9 +17,9 @@ medians over 7 rounds, of the ratios with the standard deviation:
     download  nginx            1994 MB/s, ours 2091 MB/s: ratio 1.0 +- 0.3 (target 0.7)
     our client: put, resumable 189 MB/s; fetch, verified 459 MB/s
 
-nginx sends without looking. What came through the service is known to it by checks of its chunks (decision 22), so that
-judging costs next to nothing; a file that has not passed since the service began is hashed with SHA-256 while it is sent
-the first time, which goes at 0.47 +- 0.10 of nginx (all downloads did, in a run before).
+nginx sends without looking. What came through the service is known to it by checks of its chunks (decision 22), so
+that judging costs next to nothing; a file that has not passed since the service began is hashed with SHA-256 while it
+is sent the first time, which goes at 0.47 +- 0.10 of nginx (all downloads did, in a run before).
 
 With --quick 40 MB and 2 rounds.
 """

@@ -24,7 +24,8 @@ class ModuleFile(Frozen):
 class InspectionRequest(Frozen):
     """What is to be inspected: modules, the input module first, on labelled images drawn by the seed.
 
-    Without classes, the dataset's own labels are the classes.
+    Without classes, the dataset's own labels are the classes. Images that cannot be read refuse the data, or are left
+    out.
     """
 
     modules: Annotated[tuple[ModuleFile, ...], Field(min_length=1)]
@@ -32,6 +33,7 @@ class InspectionRequest(Frozen):
     classes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     examples: Annotated[int, Field(ge=4)] = DEFAULT_EXAMPLES
     seed: Annotated[int, Field(ge=0)] = DEFAULT_SEED
+    leave_out_broken: bool = False
 
 
 class Estimate(Frozen):

@@ -1,6 +1,6 @@
 """From the statistics of a network's inside to judged boundaries, and to a verdict on which part is at fault."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from client.inspections import Boundary, Estimate, InspectedModule, Inspection, 
 from kernel_methods.intervals import Interval, LeftOut, difference_of, jackknife_of
 from kernel_methods.statistics import TaskStatistics
 from registry.architectures.contracts import Link, check_chain
+from registry.dataset_formats.reader import DatasetReader
 from registry.errors import NotScorableError, PipelineMisfitError
 from registry.judging import CONFIDENCE, Judged, judge
 from registry.manifest import Role
@@ -49,7 +50,8 @@ def inspect(request: InspectionRequest, *, report: Report) -> Inspection:
         report: told how far it is.
 
     Raises:
-        InvalidModuleFileError, InvalidDatasetError, InvalidTaskError: a file cannot be used.
+        InvalidModuleFileError, InvalidDatasetError, InvalidTaskError: a file cannot be used; broken images are not
+            to be left out.
         PipelineMisfitError: the modules do not fit one after the other.
         NotScorableError, JobFailedError: there are too few images, or outputs are no finite numbers.
     """
@@ -64,10 +66,18 @@ def inspect(request: InspectionRequest, *, report: Report) -> Inspection:
         seed=request.seed,
     )
     modules = [part.loaded for part in parts]
-    data = read_task(Path(request.data), work, preprocessing=modules[0].preprocessing)
+    left_out: list[str] = []
+    data = read_task(
+        Path(request.data),
+        work,
+        preprocessing=modules[0].preprocessing,
+        leave_out_broken=request.leave_out_broken,
+        on_left_out=lambda reader: left_out.extend(_left_out(reader)),
+    )
     sections = sections_of(modules)
     gathered = Inspector(modules, sections, data, work, placement).gather(report)
-    return _inspection(parts, sections, gathered, work=work, classes=data.classes)
+    inspection = _inspection(parts, sections, gathered, work=work, classes=data.classes)
+    return inspection.model_copy(update={"notes": (*left_out, *inspection.notes)})
 
 
 def _check_fit(parts: Sequence[Part]) -> None:
@@ -203,6 +213,13 @@ def _read_out(tally: ReadOutTally) -> ReadOut:
 
 def _estimate(interval: Interval) -> Estimate:
     return Estimate(value=interval.estimate, low=interval.low, high=interval.high)
+
+
+def _left_out(reader: DatasetReader) -> Iterator[str]:
+    """A note on what was left out of the images, if anything was."""
+    if reader.left_out_count:
+        first = reader.left_out[0]
+        yield f"{reader.left_out_count} of the items were left out, the first of them {first.item}: {first.reason}"
 
 
 def _notes(

@@ -1,6 +1,6 @@
 """Dataset files into what training, scoring and prediction take; only images that are wanted are decoded."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,12 +10,14 @@ from registry.dataset_file import (
     DatasetReader,
     LabelledImages,
     NamedImages,
+    OnLeftOut,
     in_natural_order,
     limits_from,
     load_arrays,
     load_images,
     read_examples,
     read_labels,
+    say_nothing,
 )
 from registry.errors import InvalidTaskError
 from registry.manifest import Preprocessing, TrainedClass
@@ -28,13 +30,7 @@ from trainer.seeds import Purpose
 from trainer.supervision import read_pairs
 
 Classes = Mapping[str, Sequence[str]]
-OnLeftOut = Callable[[DatasetReader], None]
-"""Is told, by the reader that has come to its end, what was left out."""
 Shape = tuple[int, int, int]
-
-
-def say_nothing(reader: DatasetReader) -> None:
-    """Leave what was left out untold: whoever uploaded the dataset was told of it then."""
 
 
 def read_training_data(
@@ -82,13 +78,27 @@ def read_training_data(
     )
 
 
-def read_task(path: Path, work: ScoreWork, *, preprocessing: Preprocessing) -> LabelledImages:
+def read_task(
+    path: Path,
+    work: ScoreWork,
+    *,
+    preprocessing: Preprocessing,
+    leave_out_broken: bool = True,
+    on_left_out: OnLeftOut = say_nothing,
+) -> LabelledImages:
     """The examples of a task that a score draws, from `start` on, prepared for an input module.
 
     A smaller draw by the same seed is part of a larger one, so that works which begin where others end share none.
 
+    Args:
+        path: the dataset.
+        work: which of its examples.
+        preprocessing: what the input module takes.
+        leave_out_broken: leave broken images out, as was agreed when the dataset was uploaded, rather than refuse it.
+        on_left_out: told what was left out.
+
     Raises:
-        InvalidDatasetError: the file is not acceptable.
+        InvalidDatasetError: the file is not acceptable; a fault for each broken image that may not be left out.
         InvalidTaskError: the dataset lacks a label of the task.
     """
     limits = limits_from(Settings.load())
@@ -98,7 +108,15 @@ def read_task(path: Path, work: ScoreWork, *, preprocessing: Preprocessing) -> L
         rows = _draw_rows(labels, classes, count=work.examples, seed=work.seed, purpose=Purpose.SCORE)
         if work.start:
             rows -= _draw_rows(labels, classes, count=work.start, seed=work.seed, purpose=Purpose.SCORE)
-        return load_arrays(file, preprocessing=preprocessing, limits=limits, classes=classes, rows=rows)
+        return load_arrays(
+            file,
+            preprocessing=preprocessing,
+            limits=limits,
+            classes=classes,
+            rows=rows,
+            leave_out_broken=leave_out_broken,
+            on_left_out=on_left_out,
+        )
 
 
 def read_images(path: Path, preprocessing: Preprocessing) -> NamedImages:

@@ -40,6 +40,9 @@ class InspectOptions(ZooOptions):
     classes: Annotated[list[str], typer.Option(help=CLASSES_HELP)] = field(default_factory=list)
     examples: Annotated[int, typer.Option(min=4, help="At most so many images, drawn by the seed.")] = DEFAULT_EXAMPLES
     seed: Annotated[int, typer.Option(min=0, help="Draws the images.")] = DEFAULT_SEED
+    leave_out_broken: Annotated[
+        bool, typer.Option("--leave-out-broken", help="Leave out images that cannot be read.")
+    ] = False
     plot: PlotOption = None
 
 
@@ -56,7 +59,12 @@ def inspect(options: InspectOptions) -> None:
     modules = modules_of(options)
     with as_file(data) as file:
         request = InspectionRequest(
-            modules=modules, data=str(file), classes=classes, examples=options.examples, seed=options.seed
+            modules=modules,
+            data=str(file),
+            classes=classes,
+            examples=options.examples,
+            seed=options.seed,
+            leave_out_broken=options.leave_out_broken,
         )
         inspection = _inspected(request, as_json=options.json)
     if options.plot is not None and format_ is not None:

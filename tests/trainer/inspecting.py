@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 from functools import cache
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import torch
+from PIL import Image
 
 from client.inspections import Inspection, InspectionRequest, ModuleFile
 from registry.module_file import read_module, write_module_file
@@ -58,6 +61,20 @@ def unseen(folder: Path) -> Path:
     chosen = order()[SEEN:]
     path = folder / "unseen.npz"
     np.savez(path, images=images[chosen, :, :, 0], labels=labels[chosen])
+    return path
+
+
+def unseen_pictures(folder: Path, *, broken: int) -> Path:
+    """The same digits as a zip of pictures, of which some more cannot be read."""
+    images, labels = digit_arrays()
+    path = folder / "unseen.zip"
+    with ZipFile(path, "w") as file:
+        for index in order()[SEEN:]:
+            picture = BytesIO()
+            Image.fromarray(images[index, :, :, 0]).save(picture, "png")
+            file.writestr(f"{labels[index]}/{index}.png", picture.getvalue())
+        for index in range(broken):
+            file.writestr(f"7/broken-{index}.png", b"no picture")
     return path
 
 

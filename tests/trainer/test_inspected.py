@@ -6,10 +6,10 @@ import torch
 from kernel_methods.alignment import alignment, centred_alignment
 from kernel_methods.feature_maps import relu_map
 from kernel_methods.statistics import TaskStatistics
-from registry.errors import JobFailedError, PipelineMisfitError
+from registry.errors import InvalidDatasetError, JobFailedError, PipelineMisfitError
 from registry.module_file import read_module, write_module_file
 from tests.trainer.examples import digit_arrays
-from tests.trainer.inspecting import SEEN, damage, inspected, order, unseen, write_network
+from tests.trainer.inspecting import SEEN, damage, inspected, order, unseen, unseen_pictures, write_network
 from trainer import inspection
 from trainer.devices import choose_placement
 from trainer.loaded import load_module
@@ -92,6 +92,16 @@ def test_other_classes_are_judged_but_not_read_out(network, data):
     assert found.read_out is None
     assert all(each.trained_alignment is None for each in found.modules)
     assert "its read-out is not judged" in found.notes[-1]
+
+
+def test_images_that_cannot_be_read_are_refused_or_left_out_and_told(network, tmp_path):
+    data = unseen_pictures(tmp_path, broken=3)
+    with pytest.raises(InvalidDatasetError) as refused:
+        inspected(network, data, examples=1000)
+    assert {fault.code for fault in refused.value.faults} == {"broken_image"}
+    found = inspected(network, data, examples=1000, leave_out_broken=True)
+    assert found.n == len(order()) - SEEN
+    assert found.notes[0].startswith("3 of the items were left out, the first of them 7/broken-0.png: ")
 
 
 def test_modules_that_do_not_fit_are_named(network, data):

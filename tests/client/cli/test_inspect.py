@@ -14,7 +14,7 @@ from client.cli.inspection_table import BAR_WIDTH, depth_bar, write_inspection
 from client.zoo import Zoo
 from tests.api.serving import serving
 from tests.client.inspection_samples import estimate, inspection, network
-from tests.trainer.inspecting import damage, unseen, write_network
+from tests.trainer.inspecting import damage, unseen, unseen_pictures, write_network
 
 DEEP = [(f"module-{place // 9}", 0.1 + 0.01 * place) for place in range(36)]
 
@@ -33,6 +33,16 @@ def test_one_run_from_files_to_verdict_and_picture(tmp_path: Path, capfd: pytest
     found = json.loads(out[out.index("{") : out.rindex("}") + 1])
     assert found["verdict"]["module"] == "digits-hidden-1"
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_broken_images_are_left_out_where_that_is_asked_for(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["inspect", *map(str, write_network(tmp_path)), str(unseen_pictures(tmp_path, broken=1)), "--json"]
+    code, _ = run(*words)
+    assert code == 1
+    assert "7/broken-0.png" in capfd.readouterr().err
+    code, out = run(*words, "--leave-out-broken")
+    assert code == 0, out + capfd.readouterr().err
+    assert "1 of the items were left out" in out
 
 
 def test_the_modules_of_a_pipeline_are_fetched_from_the_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
