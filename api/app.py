@@ -4,6 +4,8 @@ import threading
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import Depends, FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from api import problems
 from api.door import Door
@@ -67,6 +69,7 @@ def create_app(zoo: Zoo, *, spans: Spans = NO_SPANS) -> FastAPI:
         title="Module Zoo",
         description=DESCRIPTION,
         version=_version(),
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -85,9 +88,10 @@ def create_app(zoo: Zoo, *, spans: Spans = NO_SPANS) -> FastAPI:
 
 
 def _describe_once(app: FastAPI) -> None:
-    """Put our description in the place of the framework's; it is made once, when it is first asked for.
+    """Put our description in the place of the framework's; it is made once, in a thread, when it is first asked for.
 
-    The first requests of a service may come at once, and the framework cannot describe in two threads.
+    It takes seconds, in which others want answers; the first requests may come at once, and the framework cannot
+    describe in two threads.
     """
     document: dict[str, object] = {}
     describing = threading.Lock()
@@ -98,7 +102,12 @@ def _describe_once(app: FastAPI) -> None:
                 document.update(describe(app))
         return document
 
+    def description(request: Request) -> JSONResponse:
+        del request
+        return JSONResponse(openapi())
+
     app.openapi = openapi  # type: ignore[method-assign]
+    app.add_route("/openapi.json", description, include_in_schema=False)
 
 
 def _version() -> str:

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from api.app import create_app
 from registry.settings import Settings
 from storage.wiring import open_zoo
-from tests.api.serving import Service
+from tests.api.serving import Service, serving
 
 CONTRACT = {
     "GET /modules",
@@ -209,3 +209,20 @@ def test_many_may_ask_for_the_description_at_once(tmp_path: Path, monkeypatch: p
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(lambda _: app.openapi(), range(8))) == [{"paths": {}}] * 8
     assert described == [app]
+
+
+def test_nobody_waits_while_the_description_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, others = threading.Event(), threading.Event()
+
+    def describe_slowly(app: FastAPI) -> dict[str, object]:
+        del app
+        begun.set()
+        return {"waited": others.wait(20)}
+
+    monkeypatch.setattr("api.app.describe", describe_slowly)
+    with serving(tmp_path) as service, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(service.http.get, "/openapi.json")
+        assert begun.wait(20)
+        assert service.http.get("/healthz").status_code == 200
+        others.set()
+        assert asked.result(20).json() == {"waited": True}
