@@ -154,8 +154,10 @@ async def require_permission(request: Request) -> None:
 
 async def refuse_unknown_parameters(request: Request) -> None:
     """No typo passes in silence. Raises InvalidInputError for a query parameter that the route does not have."""
+    if not request.query_params:
+        return
     route = getattr(request.scope.get("route"), "path_format", None)
-    known = _known_parameters(request, str(route))
+    known = await _known_parameters(request, str(route))
     if known is None:
         return
     faults = [
@@ -168,9 +170,10 @@ async def refuse_unknown_parameters(request: Request) -> None:
         raise InvalidInputError(f"{faults[0].detail}; this request takes {takes}", faults=faults)
 
 
-def _known_parameters(request: Request, path: str) -> set[str] | None:
+async def _known_parameters(request: Request, path: str) -> set[str] | None:
     """Names of a route's query parameters; None for what the API's description does not list, such as pages."""
-    operation = request.app.openapi()["paths"].get(path, {}).get(request.method.lower())
+    description = await in_thread(request.app.openapi)  # takes seconds the first time
+    operation = description["paths"].get(path, {}).get(request.method.lower())
     if operation is None:
         return None
     return {each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"}
