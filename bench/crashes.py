@@ -14,8 +14,9 @@ Measured on 2026-11-27, 2 cores of an x86-64 server that others were using, Pyth
 of the worker (seed 11), in 1,056 s; 9,064 acknowledged writes and 563 jobs and queries, every one of them done in the
 end; nothing wrong. PostgreSQL 18 with --postgres, stopped at random moments as well: 202 kills, 54 of the worker (seed
 12), in 1,406 s; 7,582 acknowledged writes and 466 jobs and queries; nothing wrong.
-SQLite with --disk (300 MB): 22 kills (seed 13), 1,065 acknowledged writes, 199 answers of 507; nothing wrong. Before, a
-training had failed because there was no room for its result: workers wait since.
+SQLite with --disk (300 MB): 202 kills, 63 of the worker (seed 17), in 1,348 s; 10,002 acknowledged writes and 594 jobs
+and queries, 595 answers of 507; nothing wrong. Before, a training had failed because there was no room for its result:
+workers wait since.
 
 With --quick 10 kills on SQLite. `--kills` and `--seed` choose otherwise; `--database` is the URL of an empty database,
 `--postgres` starts a server for the run and stops it at random moments too; `--disk` is an empty folder on a small disk
