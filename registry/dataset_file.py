@@ -6,7 +6,7 @@ be used is refused with each fault named, or left out where the uploader asked f
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, NamedTuple, cast
 
@@ -203,14 +203,6 @@ def read_labels(file: BinaryIO, *, limits: DatasetLimits) -> tuple[str, ...]:
     return labels
 
 
-OnLeftOut = Callable[[DatasetReader], None]
-"""Is told, by the reader that has come to its end, what was left out."""
-
-
-def say_nothing(reader: DatasetReader) -> None:
-    """Leave what was left out untold: whoever uploaded the dataset was told of it then."""
-
-
 def load_arrays(
     file: BinaryIO,
     *,
@@ -219,7 +211,6 @@ def load_arrays(
     classes: Mapping[str, Sequence[str]] | None = None,
     rows: Collection[int] | None = None,
     leave_out_broken: bool = True,
-    on_left_out: OnLeftOut = say_nothing,
 ) -> LabelledImages:
     """Load a dataset's images, prepared for an input module, with the classes of a task.
 
@@ -231,7 +222,6 @@ def load_arrays(
             loaded. None or empty: the dataset's own classes, in natural order.
         rows: positions in `read_labels` to keep; only these images are decoded. None: all.
         leave_out_broken: leave broken images out, as was agreed when the dataset was uploaded.
-        on_left_out: told what was left out.
 
     Returns:
         Images in the order of the upload, labels by position in the names of the classes.
@@ -242,13 +232,24 @@ def load_arrays(
         TooLargeError: a bound is passed; also that of memory, when prepared images take more than unpacked ones may.
     """
     reader = read_examples(file, limits=limits, leave_out_broken=leave_out_broken)
+    return read_arrays(reader, preprocessing=preprocessing, limits=limits, classes=classes, rows=rows)
+
+
+def read_arrays(
+    reader: DatasetReader,
+    *,
+    preprocessing: Preprocessing,
+    limits: DatasetLimits,
+    classes: Mapping[str, Sequence[str]] | None = None,
+    rows: Collection[int] | None = None,
+) -> LabelledImages:
+    """The same by a reader that has just begun, and knows afterwards what was left out."""
     index_of = _class_of_label(classes) if classes else None
     wanted = None if rows is None else frozenset(rows)
     chosen = _chosen(reader, labels=index_of, rows=wanted)
     count = reader.at_most if wanted is None else min(reader.at_most, len(wanted))
     images, labels = _prepared(chosen, preprocessing=preprocessing, at_most=count, limits=limits)
     reader.finish()
-    on_left_out(reader)
     if not labels:
         raise InvalidTaskError(f"the dataset has no usable image of the classes {sorted(index_of or ())[:20]}")
     names = tuple(classes) if classes else in_natural_order(set(labels))

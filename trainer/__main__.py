@@ -1,5 +1,6 @@
 """`python -m trainer`: work for a zoo, or train here without one."""
 
+import logging
 import os
 import platform
 import signal
@@ -42,7 +43,7 @@ log = structlog.get_logger()
 @app.callback()
 def set_up_logs() -> None:
     """Do the work of a zoo, or train modules here without one."""
-    configure_logs("console", "warning")  # a command shows how far it is by itself; only a worker logs
+    configure_logs("console")
 
 
 @app.command()
@@ -87,6 +88,7 @@ def rank_here(
 ) -> None:
     """Rank a zoo's modules on images that stay here, and print JSON."""
     del json  # `main` looks for it
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     asked = HomeRanking.model_validate_json(request.read_bytes())
     secret = Settings.load().token
     for number in heard(PASSED_ON):

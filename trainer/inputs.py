@@ -122,7 +122,8 @@ def above(inputs: Inputs, module: nn.Module, *, placement: Placement, keep: bool
     first = run.batch(torch.zeros(1, dtype=torch.int64, device=placement.device))
     needed, free = first.nbytes * count, placement.free_bytes()
     fits = needed <= free * KEPT_SHARE
-    log.info("outputs kept" if fits else "outputs computed for every batch", needed_bytes=needed, free_bytes=free)
+    if not fits:
+        log.info("outputs computed for every batch", needed_bytes=needed, free_bytes=free)
     return KeptInputs(run_all(run), inputs.labels) if fits else run
 
 

@@ -1,6 +1,6 @@
 """Dataset files into what training, scoring and prediction take; only images that are wanted are decoded."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,14 +10,13 @@ from registry.dataset_file import (
     DatasetReader,
     LabelledImages,
     NamedImages,
-    OnLeftOut,
     in_natural_order,
     limits_from,
     load_arrays,
     load_images,
+    read_arrays,
     read_examples,
     read_labels,
-    say_nothing,
 )
 from registry.errors import InvalidTaskError
 from registry.manifest import Preprocessing, TrainedClass
@@ -30,7 +29,13 @@ from trainer.seeds import Purpose
 from trainer.supervision import read_pairs
 
 Classes = Mapping[str, Sequence[str]]
+OnLeftOut = Callable[[DatasetReader], None]
+"""Is told, by the reader that has come to its end, what was left out."""
 Shape = tuple[int, int, int]
+
+
+def say_nothing(reader: DatasetReader) -> None:
+    """Leave what was left out untold: whoever uploaded the dataset was told of it then."""
 
 
 def read_training_data(
@@ -108,15 +113,10 @@ def read_task(
         rows = _draw_rows(labels, classes, count=work.examples, seed=work.seed, purpose=Purpose.SCORE)
         if work.start:
             rows -= _draw_rows(labels, classes, count=work.start, seed=work.seed, purpose=Purpose.SCORE)
-        return load_arrays(
-            file,
-            preprocessing=preprocessing,
-            limits=limits,
-            classes=classes,
-            rows=rows,
-            leave_out_broken=leave_out_broken,
-            on_left_out=on_left_out,
-        )
+        reader = read_examples(file, limits=limits, leave_out_broken=leave_out_broken)
+        images = read_arrays(reader, preprocessing=preprocessing, limits=limits, classes=classes, rows=rows)
+        on_left_out(reader)
+        return images
 
 
 def read_images(path: Path, preprocessing: Preprocessing) -> NamedImages:

@@ -5,7 +5,6 @@ ZOO_TEST_STEPS says, 10^5 where it says nothing.
 """
 
 import os
-import shutil
 import sys
 from contextlib import ExitStack, suppress
 from datetime import timedelta
@@ -20,7 +19,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import event
 
 from registry.errors import InvalidManifestError, NotFoundError, PreconditionFailedError, ReferencedError
 from registry.modules import AliasCondition
@@ -29,15 +27,13 @@ from registry.settings import Settings
 from registry.zoo import Zoo
 from storage.care.blob_checks import is_there
 from storage.care.doctor import Doctor
-from storage.engine import open_engine
 from storage.folder_blobs import FolderBlobs
-from storage.migrations import upgrade
 from storage.unit_of_work import units_of_work
 from storage.wiring import EngineAndBlobs
 from tests.builders import NOW, blob_digest
 from tests.numpy_worker import hidden_module, linear_module, output_module, quadrant_module, quadrant_zip
-from tests.postgres import emptied
 from tests.registry.history_model import GRACE_SECONDS, Model
+from tests.registry.history_place import Place
 from tests.registry.history_shown import shown
 
 CI_STEPS, SLOW_STEPS = 1000, 100_000
@@ -70,39 +66,6 @@ ACTS = [
 
 class CrashError(BaseException):
     """The process is gone."""
-
-
-class Place:
-    """A folder and a database that histories have one after the other; each finds them empty.
-
-    The engine is the same for all of them, and has no connection when a history begins or its process starts again:
-    what it keeps is how statements are written, which takes a quarter of the time where it is found out anew.
-    """
-
-    def __init__(self, folder, database):
-        self.home, self.template, self.database = folder / "home", folder / "empty.sqlite3", database
-        if database is None:
-            self._upgrade(open_engine(f"sqlite:///{self.template}"))
-        self.engine = open_engine(database or f"sqlite:///{self.home / 'zoo.sqlite3'}")
-        if database is not None:
-            self._upgrade(self.engine)
-        for what in ("before_cursor_execute", "commit"):
-            event.listen(self.engine, what, lambda *_: self.on_statement())
-        self.on_statement = lambda: None
-
-    def _upgrade(self, engine):
-        upgrade(engine)
-        engine.dispose()
-
-    def empty(self):
-        """Take away what the last history left."""
-        self.engine.dispose()
-        shutil.rmtree(self.home, ignore_errors=True)
-        self.home.mkdir()
-        if self.database is None:
-            shutil.copy(self.template, self.home / "zoo.sqlite3")
-        else:
-            assert emptied(self.database)
 
 
 class History(RuleBasedStateMachine):
