@@ -1,6 +1,6 @@
 """The app: every route over one zoo, behind one door."""
 
-import threading
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import Depends, FastAPI
@@ -13,7 +13,7 @@ from api.errands import running_errands
 from api.guests import Guests
 from api.inputs import Services, refuse_unknown_parameters, require_permission
 from api.metrics import Metrics
-from api.openapi import describe
+from api.openapi import MadeOnce, describe
 from api.pages.routes import router as pages
 from api.routes import (
     aliases,
@@ -88,25 +88,14 @@ def create_app(zoo: Zoo, *, spans: Spans = NO_SPANS) -> FastAPI:
 
 
 def _describe_once(app: FastAPI) -> None:
-    """Put our description in the place of the framework's; it is made once, in a thread, when it is first asked for.
+    """Put our description in the place of the framework's."""
+    app.state.description = made = MadeOnce(partial(describe, app))
 
-    It takes seconds, in which others want answers; the first requests may come at once, and the framework cannot
-    describe in two threads.
-    """
-    document: dict[str, object] = {}
-    describing = threading.Lock()
-
-    def openapi() -> dict[str, object]:
-        with describing:
-            if not document:
-                document.update(describe(app))
-        return document
-
-    def description(request: Request) -> JSONResponse:
+    async def description(request: Request) -> JSONResponse:
         del request
-        return JSONResponse(openapi())
+        return JSONResponse(await made.soon())
 
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = made.now  # type: ignore[method-assign]
     app.add_route("/openapi.json", description, include_in_schema=False)
 
 

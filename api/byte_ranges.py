@@ -17,9 +17,9 @@ from starlette.types import Send
 
 from api.conditions import not_modified
 from api.door import HEAD
-from api.known_chunks import CHUNK_BYTES, CheckMaker, Checks, KnownChunks, check_of
 from api.threads import finally_in_thread, in_thread
 from registry.errors import CorruptBlobError
+from registry.known_chunks import CHUNK_BYTES, CheckMaker, Checks, KnownChunks, check_of
 from registry.names import Digest
 from registry.records import BlobLink
 
@@ -97,7 +97,7 @@ def serve(request: Request, content: Content) -> Response:
     services = request.app.state.services
     status = 200 if wanted is None else 206
     return _BytesResponse(
-        source, services.desk.known_chunks, services.metrics.damaged, status_code=status, headers=headers
+        source, services.zoo.known_chunks, services.metrics.damaged, status_code=status, headers=headers
     )
 
 
@@ -263,7 +263,7 @@ class _KnownChunks:
         chunk = self._file.read(due)
         if len(chunk) < due:
             raise _ended(self._checks.size_bytes - start - len(chunk))
-        if check_of(chunk) != self._checks.of_chunks[self._number]:
+        if check_of(chunk) != self._checks.of(self._number):
             raise _damaged(self._digest, f"those from {start} to {start + due} are not as they were")
         wanted = chunk[self._skipped : self._skipped + self.left]
         self._number, self._skipped = self._number + 1, 0

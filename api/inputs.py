@@ -172,7 +172,7 @@ async def refuse_unknown_parameters(request: Request) -> None:
 
 async def _known_parameters(request: Request, path: str) -> set[str] | None:
     """Names of a route's query parameters; None for what the API's description does not list, such as pages."""
-    description = await in_thread(request.app.openapi)  # takes seconds the first time
+    description = await request.app.state.description.soon()
     operation = description["paths"].get(path, {}).get(request.method.lower())
     if operation is None:
         return None

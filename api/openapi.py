@@ -1,6 +1,8 @@
 """The API's own description: what each request can be refused with, and which need a token."""
 
-from collections.abc import Iterator, Mapping
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Mapping
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -9,6 +11,7 @@ from pydantic import BaseModel
 from api.actions import ACTIONS
 from api.inputs import JSON
 from api.problems import MEDIA_TYPE, Problem
+from api.threads import in_thread
 from registry.access import Action
 from registry.errors import UnauthenticatedError, ZooError
 
@@ -140,6 +143,34 @@ def describe(app: FastAPI) -> Description:
             _describe_operation(operation, private=_needs_token(f"{method.upper()} {path}"))
             _describe_headers(_mapping(operation, "responses"), method)
     return _exact(document)
+
+
+class MadeOnce:
+    """The description, made when it is first asked for.
+
+    It takes seconds, in which others want answers. The first requests may come at once, and the framework cannot
+    describe in two threads: one makes it, and no other waits in a thread that others need.
+    """
+
+    def __init__(self, make: Callable[[], Description]) -> None:
+        """Args: make: makes it."""
+        self._make = make
+        self._made: Description | None = None
+        self._making, self._wanted = threading.Lock(), asyncio.Lock()
+
+    def now(self) -> Description:
+        """The description; makes it here where nobody has yet."""
+        with self._making:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    async def soon(self) -> Description:
+        """The description; made in a thread where nobody has yet."""
+        if self._made is not None:
+            return self._made
+        async with self._wanted:
+            return await in_thread(self.now)
 
 
 def _needs_token(route: str) -> bool:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
 
@@ -12,7 +12,6 @@ from starlette.requests import ClientDisconnect, Request
 
 from api.door import BODY_LIMIT, check_length
 from api.guests import Guests
-from api.known_chunks import CheckMaker, KnownChunks
 from api.threads import finally_in_thread, in_thread, working_behind
 from registry.names import Digest
 from registry.ports import BlobWriter
@@ -34,11 +33,10 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Where bytes are taken in: the zoo that stores them, the guests among them, and what is known of their chunks."""
+    """Where bytes are taken in: the zoo that stores them, and the guests among them."""
 
     zoo: Zoo
     guests: Guests
-    known_chunks: KnownChunks = field(default_factory=KnownChunks)
 
     @asynccontextmanager
     async def body(
@@ -77,17 +75,15 @@ class Desk:
     async def _stored(self, chunks: AsyncIterator[bytes], expected: Digest | None) -> AsyncIterator[Received]:
         """Write the chunks as a blob and hold it while the block runs."""
         async with AsyncExitStack() as stack:
-            checks = CheckMaker()
             async with self._writer() as writer, working_behind() as writing:
                 async for gathered in gather(chunks):
-                    await writing.run(partial(_write, writer, checks), gathered)
+                    await writing.run(writer.write, gathered)
                 await writing.wait()
                 digest = writer.digest()
                 known = await in_thread(self.guests.enter, digest)
                 stack.push_async_callback(finally_in_thread, partial(self.guests.leave, digest))
                 await in_thread(self.zoo.keeper.spare, digest)
                 blob = await in_thread(writer.commit, expected)
-                self.known_chunks.keep(digest, checks.made())
             yield Received(blob, known)
 
     @asynccontextmanager
@@ -95,15 +91,9 @@ class Desk:
         """A blob writer that is closed whatever happens, a cancelled request included."""
         stack = ExitStack()
         try:
-            yield await in_thread(stack.enter_context, self.zoo.blobs.writer())
+            yield self.zoo.known_chunks.watched(await in_thread(stack.enter_context, self.zoo.blobs.writer()))
         finally:
             await finally_in_thread(stack.close)
-
-
-def _write(writer: BlobWriter, checks: CheckMaker, chunk: bytes) -> None:
-    """Append bytes to a blob, and to what is known of it."""
-    writer.write(chunk)
-    checks.update(chunk)
 
 
 def media_type(request: Request) -> str:

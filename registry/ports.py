@@ -158,6 +158,9 @@ class VerificationRecords(Protocol):
     def get(self, modules: Iterable[Digest]) -> dict[Digest, Verification]:
         """Those of the modules of which something was found."""
 
+    def hold(self, module: Digest) -> None:
+        """Wait until no other unit of work holds this module, and hold it: what is found of it stays till the end."""
+
     def put(self, module: Digest, verification: Verification) -> None:
         """Record what was found, in place of what was found before."""
 

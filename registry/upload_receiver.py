@@ -9,6 +9,7 @@ from typing import Protocol
 
 from registry.blobs import BlobKeeper
 from registry.errors import ChecksumMismatchError, ConflictError, CorruptBlobError, NotFoundError, WrongDigestError
+from registry.known_chunks import KnownChunks
 from registry.names import Digest
 from registry.ports import Begin, BlobStore, BlobWriter, Clock
 from registry.settings import Settings
@@ -41,6 +42,7 @@ class Surroundings:
     clock: Clock
     settings: Settings
     keeper: BlobKeeper
+    known_chunks: KnownChunks
 
     def expires_at(self) -> datetime:
         """Until when an upload waits that gets bytes now."""
@@ -207,7 +209,8 @@ class Receiver:
             if expected not in (None, pieces[0].digest):
                 raise WrongDigestError(f"the bytes have {pieces[0].digest}, not {expected}; begin the upload again")
             return pieces[0].digest
-        with self._around.blobs.writer() as writer:
+        with self._around.blobs.writer() as unwatched:
+            writer = self._around.known_chunks.watched(unwatched)
             for piece in pieces:
                 chunks = _bytes_of(self._around.blobs, piece)
                 for chunk in chunks if expected is not None else _verified(chunks, piece):
@@ -247,7 +250,8 @@ class _PieceWriter:
 
     def begin(self, start: int) -> None:
         """Begin a piece."""
-        self._writer = self._stack.enter_context(self._around.blobs.writer())
+        writer = self._stack.enter_context(self._around.blobs.writer())
+        self._writer = self._around.known_chunks.watched(writer)  # a single piece is the whole blob
         self._start, self._size, self._began = start, 0, self._around.clock()
 
     def write(self, chunk: bytes) -> None:

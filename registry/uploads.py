@@ -2,10 +2,7 @@
 
 import secrets
 
-from registry.blobs import BlobKeeper
 from registry.errors import ConflictError, GoneError, NotFoundError, TooLargeError, UploadLockedError
-from registry.ports import Begin, BlobStore, Clock
-from registry.settings import Settings
 from registry.upload_receiver import Checksum, Receiver, Surroundings
 from registry.upload_records import Upload, UploadLease, expected_digest
 
@@ -20,10 +17,10 @@ class UploadService:
     requests never add to it at once, for each holds its lease, which ends by itself when its process dies.
     """
 
-    def __init__(self, begin: Begin, blobs: BlobStore, clock: Clock, settings: Settings, keeper: BlobKeeper) -> None:
-        """Everything it needs from outside."""
-        self._begin, self._settings, self._clock, self._keeper = begin, settings, clock, keeper
-        self._around = Surroundings(begin, blobs, clock, settings, keeper)
+    def __init__(self, around: Surroundings) -> None:
+        """Args: around: everything it needs from outside."""
+        self._begin, self._settings, self._clock = around.begin, around.settings, around.clock
+        self._keeper, self._around = around.keeper, around
 
     def create(self, *, owner: str, length: int | None, metadata: str) -> Upload:
         """Begin a session; those that have expired go.

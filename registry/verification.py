@@ -30,6 +30,7 @@ def settle(work: UnitOfWork, verdict: ModuleVerdict, *, at: datetime) -> None:
     One success is enough and stays. A refusal stays until another look succeeds. Both changes of what a version may be
     used for enter the zoo's history; a first success changes no answer and does not.
     """
+    work.verifications.hold(verdict.module)
     versions = work.modules.by_digest(verdict.module)
     before = found_of(work, verdict.module)
     if not versions or before.verified:

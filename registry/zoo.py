@@ -15,6 +15,7 @@ from registry.courier import Courier
 from registry.datasets import DatasetService
 from registry.jobs import JobService, Makers
 from registry.joint_statistics import JointStatisticsService
+from registry.known_chunks import KnownChunks
 from registry.label_relations import LabelRelationService
 from registry.modules import ModuleService
 from registry.namespaces import NamespaceService
@@ -30,6 +31,7 @@ from registry.settings import Settings
 from registry.statistics import StatisticsService
 from registry.tasks import TaskService
 from registry.tokens import TokenService
+from registry.upload_receiver import Surroundings
 from registry.uploads import UploadService
 from registry.webhooks import WebhookService
 
@@ -47,6 +49,7 @@ class Zoo:
     settings: Settings
     blobs: BlobStore
     keeper: BlobKeeper
+    known_chunks: KnownChunks
     collector: Collector
     modules: ModuleService
     datasets: DatasetService
@@ -82,7 +85,7 @@ class Zoo:
         backing: Backing,
     ) -> Self:
         """Connect the services to what they need from outside."""
-        keeper = BlobKeeper(begin, blobs)
+        keeper, known_chunks = BlobKeeper(begin, blobs), KnownChunks()
         modules = ModuleService(begin, blobs, clock, settings, keeper)
         tasks = TaskService(begin, clock)
         pipelines = PipelineService(begin, blobs, clock)
@@ -95,6 +98,7 @@ class Zoo:
             settings=settings,
             blobs=blobs,
             keeper=keeper,
+            known_chunks=known_chunks,
             collector=Collector(begin, blobs, clock, settings),
             modules=modules,
             datasets=DatasetService(begin, blobs, clock, settings, keeper),
@@ -109,7 +113,7 @@ class Zoo:
             tokens=TokenService(begin, clock),
             namespaces=NamespaceService(begin, clock),
             access=AccessService(begin),
-            uploads=UploadService(begin, blobs, clock, settings, keeper),
+            uploads=UploadService(Surroundings(begin, blobs, clock, settings, keeper, known_chunks)),
             parts=PartService(blobs),
             changes=ChangeService(begin),
             audit=AuditService(begin),

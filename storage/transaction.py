@@ -1,5 +1,6 @@
 """One transaction: reads that never wait, and writes that take the lock they need."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar, TypeVarTuple
 
@@ -112,8 +113,11 @@ class Transaction:
 
 
 def _number_of(digest: Digest) -> int:
-    """A number for a lock: below zero, as fixed ones are above, and of eight bytes. Two digests may share one."""
-    return -int(digest.removeprefix("sha256:")[:15], 16)
+    """A number for a lock: below zero, as fixed ones are above, and of seven bytes. Two digests may share one.
+
+    It is made of the text, since the doctor also meets digests that are none.
+    """
+    return -1 - int.from_bytes(hashlib.sha256(digest.encode()).digest()[:7])
 
 
 def chunks(values: Iterable[Value]) -> Iterator[tuple[Value, ...]]:

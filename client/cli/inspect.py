@@ -41,7 +41,7 @@ class InspectOptions(ZooOptions):
     examples: Annotated[int, typer.Option(min=4, help="At most so many images, drawn by the seed.")] = DEFAULT_EXAMPLES
     seed: Annotated[int, typer.Option(min=0, help="Draws the images.")] = DEFAULT_SEED
     leave_out_broken: Annotated[
-        bool, typer.Option("--leave-out-broken", help="Leave out images that cannot be read.")
+        bool, typer.Option("--leave-out-broken", help="Leave out drawn images that cannot be read.")
     ] = False
     plot: PlotOption = None
 

@@ -61,6 +61,7 @@ from storage.transaction import Transaction
 Model = TypeVar("Model", bound=BaseModel)
 Column = InstrumentedAttribute[str] | InstrumentedAttribute[int]
 UNREADABLE, DIFFERS = "unreadable_record", "record_differs"
+ENDED = select(QueryRow.id).where(QueryRow.status != QueryStatus.RUNNING)
 
 
 def check_versions(session: Session) -> Iterator[Finding]:
@@ -89,14 +90,11 @@ def check_versions(session: Session) -> Iterator[Finding]:
 def check_verifications(session: Session) -> Iterator[Finding]:
     """Every verdict can be read, and versions are found by it."""
     for row in every(session, VerificationRow):
-        where = f"verification of {row.digest}"
-        forget = partial(_forget_verdict, Digest(row.digest))
-        record, wrong = read(Verification, row.record, where)
-        if wrong:
-            detail = f"{wrong[0].problem.detail}; without it the module counts as unverified"
-            yield finding(UNREADABLE, where, detail, repair=forget)
-        elif record is not None and record.state.value != row.state:
-            yield finding(DIFFERS, where, f"{row.state} beside a record of {record.state.value}", repair=forget)
+        wrong = _wrong_verdict(row)
+        if wrong is not None:
+            kind, detail = wrong
+            repair = partial(_forget_verdict, Digest(row.digest))
+            yield finding(kind, f"verification of {row.digest}", detail, repair=repair)
     verified = select(VerificationRow.digest).where(VerificationRow.state == VerificationState.VERIFIED)
     differs = VersionRow.verified != VersionRow.digest.in_(verified)
     for (digest,) in session.execute(select(VersionRow.digest).where(differs).distinct().order_by(VersionRow.digest)):
@@ -177,11 +175,8 @@ def check_queries(session: Session) -> Iterator[Finding]:
             continue
         yield from _differing(where, (record.id, record.status.value), (asked.id, asked.status))
         for way, found in kept:
-            values = way.values_of(record, plan)
-            if values != found[asked.id]:
-                rows = [{way.column.key: value} for value in sorted(values)]
-                repair = partial(_instead, way.table, {"query_id": asked.id}, rows)
-                yield finding(DIFFERS, where, way.where_not, repair=repair)
+            if way.values_of(record, plan) != found[asked.id]:
+                yield finding(DIFFERS, where, way.where_not, repair=partial(_find_again, way, asked.id))
     yield from _check_askers(session)
     for told in every(session, OutcomeRow):
         yield from read(Outcome, told.record, f"outcome of {told.query_id} for {told.module} by {told.owner}")[1]
@@ -189,8 +184,7 @@ def check_queries(session: Session) -> Iterator[Finding]:
 
 def _check_askers(session: Session) -> Iterator[Finding]:
     """Nobody waits for a question that has ended."""
-    ended = select(QueryRow.id).where(QueryRow.status != QueryStatus.RUNNING)
-    waiting = select(QueryAskerRow.query_id).where(QueryAskerRow.state == WAITING, QueryAskerRow.query_id.in_(ended))
+    waiting = select(QueryAskerRow.query_id).where(QueryAskerRow.state == WAITING, QueryAskerRow.query_id.in_(ENDED))
     for (query_id,) in session.execute(waiting.distinct().order_by(QueryAskerRow.query_id)):
         repair = partial(_wait_no_more, query_id)
         yield finding(DIFFERS, f"query {query_id}", "somebody waits for it although it has ended", repair=repair)
@@ -294,10 +288,24 @@ def _forget(table: type[Table], key: str, session: Session) -> None:
     session.execute(delete(table).where(inspect(table).primary_key[0] == key))
 
 
+def _wrong_verdict(row: VerificationRow) -> tuple[str, str] | None:
+    """Of what kind a verdict is wrong, and how, if it is."""
+    record, wrong = read(Verification, row.record, "")
+    if wrong:
+        return UNREADABLE, f"{wrong[0].problem.detail}; without it the module counts as unverified"
+    if record is not None and record.state.value != row.state:
+        return DIFFERS, f"{row.state} beside a record of {record.state.value}"
+    return None
+
+
 def _forget_verdict(module: Digest, session: Session) -> None:
-    """Delete what was found of a module, which is unverified from here on."""
-    _forget(VerificationRow, module, session)
-    _mark_again(module, session)
+    """Delete a wrong verdict on a module, which is unverified from here on."""
+    transaction = Transaction(session)
+    transaction.hold_bytes(module)
+    row = session.get(VerificationRow, module)
+    if row is not None and _wrong_verdict(row) is not None:
+        _forget(VerificationRow, module, session)
+        mark_versions(transaction, module)
 
 
 def _mark_again(module: Digest, session: Session) -> None:
@@ -307,10 +315,20 @@ def _mark_again(module: Digest, session: Session) -> None:
     mark_versions(transaction, module)
 
 
+def _find_again(way: _Way, query_id: str, session: Session) -> None:
+    """Have a query found by what its record says now; one that is gone meanwhile is not found at all."""
+    row = session.get(QueryRow, query_id)
+    record = None if row is None else read(Query, row.record, "")[0]
+    plan = None if record is None else _plan_of(record, "")[0]
+    if record is not None and plan is not None:
+        rows = [{way.column.key: value} for value in sorted(way.values_of(record, plan))]
+        _instead(way.table, {"query_id": query_id}, rows, session)
+
+
 def _wait_no_more(query_id: str, session: Session) -> None:
-    """Have nobody wait for a question."""
+    """Have nobody wait for a question, if it has ended still."""
     waiting = update(QueryAskerRow).where(QueryAskerRow.query_id == query_id, QueryAskerRow.state == WAITING)
-    session.execute(waiting.values(state=ASKED))
+    session.execute(waiting.where(QueryAskerRow.query_id.in_(ENDED)).values(state=ASKED))
 
 
 def _word_again(version_id: int, module: PublishedModule, session: Session) -> None:

@@ -26,6 +26,10 @@ class SqlVerificationRecords:
             found |= {Digest(digest): Verification.model_validate_json(record) for digest, record in rows}
         return found
 
+    def hold(self, module: Digest) -> None:
+        """Wait until nobody else holds these bytes, and hold them: what is found of them stays until this one ends."""
+        self._transaction.hold_bytes(module)
+
     def put(self, module: Digest, verification: Verification) -> None:
         """Record what was found, in place of what was found before."""
         self._transaction.hold_bytes(module)

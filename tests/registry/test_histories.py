@@ -370,6 +370,7 @@ def run(place, steps):
         max_examples=max(1, steps // STEPS_AT_ONCE),
         stateful_step_count=STEPS_AT_ONCE,
         deadline=None,
+        derandomize=False,
         suppress_health_check=list(HealthCheck),
         print_blob=True,
     )

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from registry.errors import (
     UploadLockedError,
     WrongDigestError,
 )
+from registry.known_chunks import KnownChunks
 from registry.names import Digest
 from registry.settings import Settings
 from registry.upload_receiver import PIECE_SECONDS, Receiver
@@ -65,7 +67,7 @@ def uploads(zoo: Zoo, clock: Clock) -> UploadService:
 
 def replica(zoo: Zoo, clock: Clock) -> UploadService:
     """Another service over the same records and bytes, as another process has."""
-    return UploadService(zoo.uploads._begin, zoo.blobs, clock, zoo.settings, zoo.keeper)
+    return UploadService(replace(zoo.uploads._around, clock=clock, known_chunks=KnownChunks()))
 
 
 def digest(data: bytes) -> Digest:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from registry.errors import NotFoundError
 from registry.names import ModuleRef
 from storage.care.blob_checks import WORDS
 from storage.care.doctor import Doctor, require_database
+from storage.care.record_checks import check_queries, check_verifications
 from storage.folder_blobs import blob_path
 from storage.records.blobs import REFERRING
 from storage.wiring import open_blobs, open_zoo
@@ -118,9 +120,42 @@ def test_it_finds_and_repairs(settings, what):
     assert examine(settings).problems == ()
 
 
+WRONG_AT_FIRST = {
+    "somebody waits for a question that is asked again": (
+        "UPDATE query_askers SET state = 'waiting'",
+        "UPDATE queries SET status = 'running'",
+        "SELECT count(*) FROM query_askers WHERE state = 'waiting'",
+    ),
+    "a question goes": ("DELETE FROM query_namespaces", "DELETE FROM queries", "SELECT 1 + count(*) FROM queries"),
+    "a verdict is put right": (
+        "UPDATE verifications SET state = 'refused'",
+        "UPDATE verifications SET state = 'verified'",
+        "SELECT count(*) FROM verifications",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_AT_FIRST)
+def test_a_repair_looks_again(settings, what):
+    wrong, meanwhile, count = WRONG_AT_FIRST[what]
+    change(settings, wrong)
+    with engine_of(settings) as engine:
+        with Session(engine) as session:
+            found = [*check_queries(session), *check_verifications(session)]
+        change(settings, meanwhile)
+        repairs = [each.repair for each in found if each.repair is not None]
+        assert repairs
+        for repair in repairs:
+            with Session(engine) as session, session.begin():
+                repair(session)
+        with engine.connect() as connection:
+            assert connection.execute(text(count)).scalar_one() > 0
+
+
 LEFT_ALONE = {
     "a version that cannot be read": ("UPDATE versions SET record = '{}' WHERE version = 2", "unreadable_record"),
     "a version of another digest": ("UPDATE versions SET below = 'sha256:x' WHERE version = 2", "record_differs"),
+    "a verified version of no digest": ("UPDATE versions SET digest = 'sha256:x' WHERE version = 2", "record_differs"),
     "a dataset that cannot be read": ("UPDATE datasets SET record = '{}'", "unreadable_record"),
     "a task that cannot be read": ("UPDATE tasks SET record = '{}'", "unreadable_record"),
     "a pipeline that cannot be read": ("UPDATE pipelines SET record = '{}'", "unreadable_record"),

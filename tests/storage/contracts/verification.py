@@ -95,6 +95,17 @@ class VerificationRecordsContract:
         with begin() as work:
             assert (found(work, verified=True), found(work, verified=False)) == ({}, {"digits": REFUSED})
 
+    def test_what_is_found_of_a_module_stays_while_it_is_held(self, begin):
+        with ThreadPoolExecutor(1) as pool:
+            with begin() as work:
+                work.verifications.hold(BYTES)
+                other = pool.submit(put, begin, VERIFIED)
+                assert not wait([other], timeout=0.3).done
+                assert work.verifications.get([BYTES]) == {}
+            other.result(timeout=30)
+        with begin() as work:
+            assert work.verifications.get([BYTES]) == {BYTES: VERIFIED}
+
     @pytest.mark.parametrize("first", ["published", "verified"])
     def test_a_copy_published_while_its_bytes_are_verified_is_found_as_verified(self, begin, first):
         add(begin, published_module(digest=BYTES))

@@ -2,14 +2,19 @@
 
 import pytest
 
-from api.known_chunks import CHUNK_BYTES, CheckMaker, Checks, KnownChunks, check_of
+from registry.known_chunks import BLOB_BYTES, CHECK_BYTES, CHUNK_BYTES, CheckMaker, Checks, KnownChunks, check_of
 from tests.builders import digest_of
 
 ONE, TWO, THREE = (digest_of(name) for name in ("one", "two", "three"))
 
 
 def checks(count: int) -> Checks:
-    return Checks(count, tuple(bytes([number]) for number in range(count)))
+    return Checks(count, b"".join(bytes([number]) * CHECK_BYTES for number in range(count)))
+
+
+def room(blobs: int, chunks: int) -> int:
+    """Bytes that so many blobs with so many chunks together take."""
+    return blobs * BLOB_BYTES + chunks * CHECK_BYTES
 
 
 def test_what_was_kept_is_known() -> None:
@@ -19,7 +24,7 @@ def test_what_was_kept_is_known() -> None:
 
 
 def test_what_was_asked_for_longest_ago_goes_first() -> None:
-    known = KnownChunks(most_chunks=5)
+    known = KnownChunks(room(2, 5))
     known.keep(ONE, checks(2))
     known.keep(TWO, checks(2))
     known.of(ONE)
@@ -28,7 +33,7 @@ def test_what_was_asked_for_longest_ago_goes_first() -> None:
 
 
 def test_what_is_kept_again_counts_once() -> None:
-    known = KnownChunks(most_chunks=5)
+    known = KnownChunks(room(2, 5))
     for _ in range(3):
         known.keep(ONE, checks(2))
     known.keep(TWO, checks(3))
@@ -36,7 +41,7 @@ def test_what_is_kept_again_counts_once() -> None:
 
 
 def test_one_that_is_too_large_by_itself_puts_nothing_else_out() -> None:
-    known = KnownChunks(most_chunks=5)
+    known = KnownChunks(room(1, 5))
     known.keep(ONE, checks(5))
     known.keep(TWO, checks(6))
     assert (known.of(ONE), known.of(TWO)) == (checks(5), None)
@@ -50,5 +55,8 @@ def test_checks_do_not_depend_on_the_pieces_that_bytes_come_in(size_bytes: int, 
     maker = CheckMaker()
     for start in range(0, size_bytes, piece_bytes):
         maker.update(data[start : start + piece_bytes])
-    chunks = tuple(check_of(data[start : start + CHUNK_BYTES]) for start in range(0, size_bytes, CHUNK_BYTES))
-    assert maker.made() == Checks(size_bytes, chunks)
+    made = maker.made()
+    starts = range(0, size_bytes, CHUNK_BYTES)
+    assert (made.size_bytes, len(made.joined)) == (size_bytes, CHECK_BYTES * len(starts))
+    for number, start in enumerate(starts):
+        assert made.of(number) == check_of(data[start : start + CHUNK_BYTES])
