@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from api.app import create_app
 from registry.errors import BusyError
 from registry.otlp import OtelSpans
-from registry.records import Page
+from registry.records import Page, Pipeline
 from registry.settings import Settings
 from storage.folder_blobs import blob_path
 from storage.wiring import open_zoo
@@ -103,8 +103,13 @@ def test_every_figure_is_documented(fresh: Service) -> None:
 
 
 def test_health_is_told_while_every_thread_is_busy(fresh: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    back = threading.Event()
-    monkeypatch.setattr(fresh.zoo.pipelines, "list", lambda **_: Page(items=()) if back.wait(30) else None)
+    back, busy = threading.Event(), threading.Semaphore(0)
+
+    def listed(**_: object) -> Page[Pipeline] | None:
+        busy.release()
+        return Page(items=()) if back.wait(30) else None
+
+    monkeypatch.setattr(fresh.zoo.pipelines, "list", listed)
     waiting = [
         threading.Thread(target=lambda: httpx.get(fresh.http.base_url.join("/pipelines"), timeout=60))
         for _ in range(THREADS + 10)
@@ -112,6 +117,8 @@ def test_health_is_told_while_every_thread_is_busy(fresh: Service, monkeypatch: 
     for each in waiting:
         each.start()
     try:
+        for _ in range(THREADS):
+            assert busy.acquire(timeout=20)
         with pytest.raises(httpx.ReadTimeout):
             fresh.http.get("/tasks", timeout=1.0)
         for path in ("/healthz", "/readyz", "/metrics"):
