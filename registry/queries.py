@@ -262,9 +262,7 @@ class QueryService:
         """The query in the round that a plan is in; whoever was first to open it wins, and both would do the same."""
         with self._begin() as work:
             work.hold()
-            present = work.queries.get(query.id)
-            if present is None:
-                raise NotFoundError(f"there is no query {query.id!r} any more; ask the question again")
+            present = _still_there(work, query)
             if _went_on(query, present):
                 return present
             part = part_of(plan, round_of(plan))
@@ -280,12 +278,15 @@ class QueryService:
         return opened
 
     def _written(self, query: Query, update: dict[str, str]) -> Query:
-        """Store how a running query ended; whoever went on with it meanwhile wins, and nothing of that is undone."""
+        """Store how a running query ended; whoever went on with it meanwhile wins, and nothing of that is undone.
+
+        Raises NotFoundError when it was removed meanwhile, with its dataset.
+        """
         with self._begin() as work:
             work.hold()
-            present = work.queries.get(query.id)
-            if present is None or _went_on(query, present):
-                return present or query.model_copy(update=update)
+            present = _still_there(work, query)
+            if _went_on(query, present):
+                return present
             ended = query.model_copy(update=update)
             work.queries.replace(ended)
         return ended
@@ -319,6 +320,14 @@ class QueryService:
                     end_query(work, query, clock=self._clock)
                 query = query.model_copy(update={"status": QueryStatus.CANCELLED})
         return told(query, NOTHING_LEFT)
+
+
+def _still_there(work: UnitOfWork, query: Query) -> Query:
+    """A query as it is now. Raises NotFoundError."""
+    present = work.queries.get(query.id)
+    if present is None:
+        raise NotFoundError(f"there is no query {query.id!r} any more; ask the question again")
+    return present
 
 
 def end_query(work: UnitOfWork, query: Query, *, clock: Clock) -> None:

@@ -2,9 +2,11 @@
 
 import pytest
 
+from registry.errors import NotFoundError
+from registry.queries import cancel_job
 from registry.rankings import RankingQuestion
 from registry.records import Job, QueryStatus
-from registry.work import ScoreResult
+from registry.work import ScoreResult, ScoreWork
 from registry.zoo import Zoo
 from tests.numpy_worker import OWNER, add_dataset, publish, quadrant_module, work_all
 
@@ -59,3 +61,23 @@ def test_whoever_looked_before_statistics_were_made_again_answers_nothing_withou
     assert status(zoo, query) is QueryStatus.RUNNING
     assert len(work_all(zoo)) == 1
     assert status(zoo, query) is QueryStatus.DONE
+
+
+def test_a_question_whose_dataset_goes_while_it_is_judged_is_gone_and_has_not_failed(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(zoo, "ada/seeing", quadrant_module())
+    data = add_dataset(zoo)
+    query = zoo.reusability.ask_ranking(RankingQuestion(task=data), owner=OWNER)
+    with zoo.begin() as work:
+        (job,) = (each for each in work.jobs.open() if isinstance(each.work, ScoreWork))
+        cancel_job(work, job.id, clock=zoo.clock)
+    settled = zoo.queries._settled
+
+    def after_a_removal(*args):
+        zoo.datasets.remove(data, owner=OWNER)
+        return settled(*args)
+
+    monkeypatch.setattr(zoo.queries, "_settled", after_a_removal)
+    with pytest.raises(NotFoundError, match="ask the question again"):
+        status(zoo, query)
