@@ -285,16 +285,17 @@ def _opened(stack: ExitStack, source: _Slice, known: KnownChunks) -> _Chunks:
     file = stack.enter_context(source.content.open())
     if digest is None:
         return _PlainChunks(file, source)
-    if known.of(digest) is None and not source.whole and source.content.size_bytes <= SOON_READ_BYTES:
-        _learn(file, source.content, digest, known)
     checks = known.of(digest)
+    if checks is None and not source.whole and source.content.size_bytes <= SOON_READ_BYTES:
+        checks = _learned(file, source.content, digest, known)
     if checks is not None:
         return _KnownChunks(file, source, digest, checks)
     return _HashedChunks(file, source, digest, known) if source.whole else _PlainChunks(file, source)
 
 
-def _learn(file: BinaryIO, content: Content, digest: Digest, known: KnownChunks) -> None:
-    """Read a file whole, so that its chunks are known."""
+def _learned(file: BinaryIO, content: Content, digest: Digest, known: KnownChunks) -> Checks | None:
+    """What is known of a file once it has been read whole. Raises CorruptBlobError when it is damaged."""
     chunks = _HashedChunks(file, _Slice(content, 0, content.size_bytes, silent=False), digest, known)
     while chunks.left:
         chunks.read()
+    return known.of(digest)

@@ -19,8 +19,7 @@ class UploadService:
 
     def __init__(self, around: Surroundings) -> None:
         """Args: around: everything it needs from outside."""
-        self._begin, self._settings, self._clock = around.begin, around.settings, around.clock
-        self._keeper, self._around = around.keeper, around
+        self._around = around
 
     def create(self, *, owner: str, length: int | None, metadata: str) -> Upload:
         """Begin a session; those that have expired go.
@@ -42,20 +41,20 @@ class UploadService:
             offset=0,
             length=length,
             metadata=metadata,
-            created_at=self._clock(),
+            created_at=self._around.clock(),
             expires_at=self._around.expires_at(),
         )
-        with self._begin() as work:
+        with self._around.begin() as work:
             work.uploads.add(upload, owner=owner)
         return upload
 
     def get(self, upload_id: str, *, owner: str) -> Upload:
         """One session. Raises NotFoundError, GoneError."""
-        with self._begin() as work:
+        with self._around.begin() as work:
             upload = work.uploads.get(upload_id, owner=owner)
         if upload is None:
             raise NotFoundError(f"there is no upload {upload_id[:100]!r}; begin one with POST /uploads")
-        if upload.expires_at <= self._clock():
+        if upload.expires_at <= self._around.clock():
             raise GoneError(f"upload {upload.id} expired at {upload.expires_at}; begin another with POST /uploads")
         return upload
 
@@ -87,15 +86,15 @@ class UploadService:
         upload = self.get(upload_id, owner=owner)
         self._check_length(length)
         _check_offset(upload, offset=offset, length=length)
-        lease = self._around.renewed(UploadLease(secrets.token_hex(16), self._clock()))
-        with self._begin() as work:
-            taken = work.uploads.take(upload.id, lease, offset=offset, length=length, at=self._clock())
+        lease = self._around.renewed(UploadLease(secrets.token_hex(16), self._around.clock()))
+        with self._around.begin() as work:
+            taken = work.uploads.take(upload.id, lease, offset=offset, length=length, at=self._around.clock())
             upload = work.uploads.get(upload.id, owner=owner) or upload
         if not taken:
             _check_offset(upload, offset=offset, length=length)
             raise UploadLockedError(
                 f"another request adds to upload {upload.id} now; wait until it ends, at the latest "
-                f"{self._settings.upload_lease_seconds:g} s after its last byte"
+                f"{self._around.settings.upload_lease_seconds:g} s after its last byte"
             )
         return Receiver(self._around, upload, lease, owner=owner, checksum=checksum)
 
@@ -105,24 +104,24 @@ class UploadService:
 
     def expire(self, *, limit: int = EXPIRED_AT_ONCE) -> int:
         """Remove sessions that waited too long, with their bytes; gives how many, at most `limit`."""
-        with self._begin() as work:
-            expired = work.uploads.expired(at=self._clock(), limit=limit)
+        with self._around.begin() as work:
+            expired = work.uploads.expired(at=self._around.clock(), limit=limit)
         for upload in expired:
             self._remove(upload)
         return len(expired)
 
     def _remove(self, upload: Upload, *, owner: str | None = None) -> None:
         """Forget a session, then delete its bytes; where they were told to be here, the collector does that."""
-        with self._begin() as work:
+        with self._around.begin() as work:
             pieces = work.uploads.pieces(upload.id)
             work.uploads.remove(upload.id)
         digests = {piece.digest for piece in pieces} | ({upload.digest} if upload.digest is not None else set())
         for digest in digests:
-            self._keeper.discard(digest, owner=owner)
+            self._around.keeper.discard(digest, owner=owner)
 
     def _check_length(self, length: int | None) -> None:
         """Raises TooLargeError when an upload would be over the limit."""
-        limit = self._settings.upload_limit_bytes
+        limit = self._around.settings.upload_limit_bytes
         if length is not None and length > limit:
             raise TooLargeError(
                 f"the upload would have {length} bytes, more than the limit of {limit} "

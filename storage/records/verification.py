@@ -32,7 +32,7 @@ class SqlVerificationRecords:
 
     def put(self, module: Digest, verification: Verification) -> None:
         """Record what was found, in place of what was found before."""
-        self._transaction.hold_bytes(module)
+        self.hold(module)
         values = {"state": verification.state, "record": verification.model_dump_json()}
         new = self._transaction.insert(VerificationRow).values(digest=module, **values)
         self._transaction.change(new.on_conflict_do_update(index_elements=[VerificationRow.digest], set_=values))

@@ -41,7 +41,7 @@ def file(tmp_path: Path) -> Path:
 def without_the_bytes(service: Service) -> Iterator[None]:
     """Each test begins without them."""
     yield
-    with service.zoo.uploads._begin() as work:
+    with service.zoo.begin() as work:
         for upload in work.uploads.expired(at=service.zoo.uploads._around.expires_at(), limit=99):
             service.zoo.uploads._remove(upload)
     service.zoo.keeper.discard_for_all(Digest(DIGEST))
