@@ -13,7 +13,8 @@ doctor, who reads every record and every byte, finds nothing. In the end every j
 Measured on 2026-11-27, 2 cores of an x86-64 server that others were using, Python 3.11.7, SQLite: 202 kills, 68 of them
 of the worker (seed 11), in 1,056 s; 9,064 acknowledged writes and 563 jobs and queries, every one of them done in the
 end; nothing wrong. PostgreSQL 18 with --postgres, stopped at random moments as well: 202 kills, 54 of the worker (seed
-12), in 1,406 s; 7,582 acknowledged writes and 466 jobs and queries; nothing wrong; nor in 82 more kills (seed 21).
+12), in 1,406 s; 7,582 acknowledged writes and 466 jobs and queries; nothing wrong; nor in 209 more
+kills (seeds 21 and 22).
 SQLite with --disk (300 MB): 202 kills, 63 of the worker (seed 17), in 1,348 s; 10,002 acknowledged writes and 594 jobs
 and queries, 595 answers of 507; nothing wrong. Before, a training had failed because there was no room for its result:
 workers wait since.
