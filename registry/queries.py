@@ -213,9 +213,9 @@ class QueryService:
     def _judged_sets(self, query: Query, jobs: Sequence[Job]) -> Query:
         """The query with its answer, or the reason why there is none, or with a job that makes lost statistics."""
         with self._begin() as work:
-            present = work.queries.get(query.id)
-        if present is None or present.status is not QueryStatus.RUNNING or present.jobs != query.jobs:
-            return present or query.model_copy(update={"status": QueryStatus.CANCELLED})
+            present = _still_there(work, query)
+        if _went_on(query, present):
+            return present
         try:
             plan = SetPlan.model_validate_json(query.plan)
             answer = self._set_answers.answer(plan, jobs).model_dump_json()
@@ -224,7 +224,10 @@ class QueryService:
         except StatisticsLostError as error:
             with self._begin() as work:
                 work.hold()
-                return sets_asked_again(work, query, jobs, lost=error.key, owner=STAFF, at=self._clock())
+                present = _still_there(work, query)
+                if _went_on(query, present):
+                    return present
+                return sets_asked_again(work, present, jobs, lost=error.key, owner=STAFF, at=self._clock())
         except NotScorableError as error:
             return self._failed(query, jobs, error)
         return self._answered(query, answer, passing=passing)

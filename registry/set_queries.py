@@ -51,10 +51,7 @@ def jobs_for_sets(work: UnitOfWork, standing: Standing, *, owner: str, at: datet
 def asked_again(
     work: UnitOfWork, query: Query, jobs: Sequence[Job], *, lost: Digest, owner: str, at: datetime
 ) -> Query:
-    """The query with a job that makes lost statistics again, unless it has ended meanwhile."""
-    present = work.queries.get(query.id)
-    if present is None or present.status is not QueryStatus.RUNNING:
-        return present or query.model_copy(update={"status": QueryStatus.CANCELLED})
+    """A running query, as it is now, with a job that makes lost statistics again. The caller holds."""
     work.statistics.remove(lost)
     plan = SetPlan.model_validate_json(query.plan)
     more = jobs_for_sets(work, stand(work, plan, jobs), owner=owner, at=at)

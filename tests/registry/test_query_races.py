@@ -4,10 +4,11 @@ import pytest
 
 from registry.errors import NotFoundError
 from registry.queries import cancel_job
-from registry.rankings import RankingQuestion
+from registry.rankings import RankingQuestion, SetQuestion
 from registry.records import Job, QueryStatus
-from registry.work import ScoreResult, ScoreWork
+from registry.work import JointWork, ScoreResult, ScoreWork
 from registry.zoo import Zoo
+from tests.numpy_joint import half_module
 from tests.numpy_worker import OWNER, add_dataset, publish, quadrant_module, work_all
 
 
@@ -24,6 +25,13 @@ def ask_twice_and_lose(zoo: Zoo) -> str:
 def lose(zoo: Zoo, done: Job) -> None:
     assert isinstance(done.result, ScoreResult)
     zoo.blobs.delete(done.result.statistics[0].blob)
+
+
+def end_the_job(zoo: Zoo, kind: type[ScoreWork | JointWork]) -> None:
+    """Without a result, as whoever cancels it does: what waits for it is judged by whoever asks next."""
+    with zoo.begin() as work:
+        (job,) = (each for each in work.jobs.open() if isinstance(each.work, kind))
+        cancel_job(work, job.id, clock=zoo.clock)
 
 
 def status(zoo: Zoo, query: str) -> QueryStatus:
@@ -69,9 +77,7 @@ def test_a_question_whose_dataset_goes_while_it_is_judged_is_gone_and_has_not_fa
     publish(zoo, "ada/seeing", quadrant_module())
     data = add_dataset(zoo)
     query = zoo.reusability.ask_ranking(RankingQuestion(task=data), owner=OWNER)
-    with zoo.begin() as work:
-        (job,) = (each for each in work.jobs.open() if isinstance(each.work, ScoreWork))
-        cancel_job(work, job.id, clock=zoo.clock)
+    end_the_job(zoo, ScoreWork)
     settled = zoo.queries._settled
 
     def after_a_removal(*args):
@@ -79,5 +85,24 @@ def test_a_question_whose_dataset_goes_while_it_is_judged_is_gone_and_has_not_fa
         return settled(*args)
 
     monkeypatch.setattr(zoo.queries, "_settled", after_a_removal)
+    with pytest.raises(NotFoundError, match="ask the question again"):
+        status(zoo, query)
+
+
+def test_a_question_about_sets_whose_dataset_goes_while_it_is_judged_is_gone(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(zoo, "ada/top", half_module("top"))
+    publish(zoo, "ada/left", half_module("left"))
+    data = add_dataset(zoo)
+    query = zoo.sets.ask(SetQuestion(task=data, candidates=("ada/top@1", "ada/left@1")), owner=OWNER)
+    end_the_job(zoo, JointWork)
+    judged = zoo.queries._judged_sets
+
+    def after_a_removal(*args):
+        zoo.datasets.remove(data, owner=OWNER)
+        return judged(*args)
+
+    monkeypatch.setattr(zoo.queries, "_judged_sets", after_a_removal)
     with pytest.raises(NotFoundError, match="ask the question again"):
         status(zoo, query)
