@@ -63,6 +63,17 @@ class Placement:
         layout = torch.channels_last if images.ndim == 4 else torch.contiguous_format
         return images.to(device=self.device).contiguous(memory_format=layout)
 
+    def all_alike(self) -> "tuple[Placement, ...]":
+        """This one and, where it is a GPU that nobody chose by number, all others that can be seen.
+
+        CUDA_VISIBLE_DEVICES says which can.
+        """
+        if self.device.type != "cuda" or self.device.index is not None:
+            return (self,)
+        others = (torch.device("cuda", index) for index in range(torch.cuda.device_count()))
+        current = torch.cuda.current_device()
+        return (self, *(Placement(each, self.precision) for each in others if each.index != current))
+
 
 def _available_bytes() -> int:
     """What Linux calls available, page cache counted in; elsewhere all there is."""

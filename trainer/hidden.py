@@ -51,10 +51,12 @@ def _in_turn(bench: Workbench) -> list[Trained]:
 
 def _at_once(bench: Workbench) -> list[Trained]:
     """All of them on one pass: each learns on what the ones below give at that moment."""
-    parts = [_new(bench, index=index).part for index in range(len(bench.plan.hidden))]
+    benches = bench.spread(len(bench.plan.hidden))
+    parts = [_new(own, index=index).part for index, own in enumerate(benches)]
     name = f"{len(parts)} modules at once"
     stage = bench.stage(name, parts, inputs=bench.training, watched=bench.held_out, index=0)
-    return _run(stage, [part.module for part in parts])
+    trained = _run(stage, [part.module for part in parts])
+    return [replace(each, module=bench.placement.place(each.module)) for each in trained]
 
 
 def _run(stage: Stage, modules: Sequence[nn.Module]) -> list[Trained]:

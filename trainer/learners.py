@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 import structlog
 import torch
@@ -32,9 +32,10 @@ class Batch(NamedTuple):
     labels: Tensor
     indices: Tensor
 
-    def over(self, inputs: Tensor) -> "Batch":
-        """The same examples as another part takes them."""
-        return self._replace(inputs=inputs)
+    def over(self, inputs: Tensor, placement: Placement) -> "Batch":
+        """The same examples as another part takes them, on its device."""
+        device = placement.device
+        return Batch(placement.place_images(inputs), self.labels.to(device), self.indices.to(device))
 
 
 class Raised(NamedTuple):
@@ -57,6 +58,9 @@ class PairKnowledge(Protocol):
 
     def of_batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Which pairs of these examples are of one class, and which are known. Two booleans of shape (n, n)."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same on another device."""
 
     def order(self, generator: torch.Generator) -> Tensor:
         """All examples in an order that brings known pairs into the same batch. Shape (n,), int64."""
@@ -186,7 +190,10 @@ def _detached(features: Tensor | None) -> Tensor | None:
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """Parts on top of each other. Each frees its graph before the next one runs, so memory holds one at a time."""
+    """Parts on top of each other. Each frees its graph before the next one runs, so memory holds one at a time.
+
+    Parts may be on several devices: a step waits for none of them, so these work on batches that follow each other.
+    """
 
     parts: Sequence[Part]
 
@@ -195,8 +202,7 @@ class Learner:
         raised = []
         inputs = batch.inputs
         for part in self.parts:
-            inputs = part.placement.place_images(inputs)
-            own, inputs = part.step(batch.over(inputs), done=done)
+            own, inputs = part.step(batch.over(inputs, part.placement), done=done)
             raised.append(own)
         return raised
 
@@ -206,8 +212,9 @@ class Learner:
         values = []
         inputs = batch.inputs
         for part in self.parts:
-            inputs = part.run(inputs)
-            values.append(part.objective(inputs, batch).value)
+            placed = batch.over(inputs, part.placement)
+            inputs = part.run(placed.inputs)
+            values.append(part.objective(inputs, placed).value.to(batch.labels.device))
         return torch.stack(values)
 
     def train(self, *, learning: bool) -> None:

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import NamedTuple
 
 import torch
@@ -81,7 +82,7 @@ class Stage:
     pace: Pace
     around: Surroundings
     _notes: StageNotes = field(init=False)
-    _sums: Tensor = field(init=False)
+    _sums: list[Tensor] = field(init=False)
     _epoch_order: Tensor = field(init=False)
     _best: dict[str, Tensor] = field(init=False, default_factory=dict)
     _began: float = field(init=False)
@@ -125,9 +126,8 @@ class Stage:
 
     def _begin(self) -> None:
         """From the start, or from the checkpoint."""
-        device = self.inputs.labels.device
         self._notes = StageNotes(stage=self.number)
-        self._sums = torch.zeros(len(self.learner.parts), dtype=torch.float64, device=device)
+        self._sums = [torch.zeros((), dtype=torch.float64, device=each.placement.device) for each in self.learner.parts]
         self._epoch_order = self.pace.order.get_state()
         snapshot = self.around.journal.stage(self.number)
         if snapshot is not None:
@@ -140,7 +140,8 @@ class Stage:
         restore(self.learner, snapshot.tensors, optimisers=not self._notes.finished)
         if self._notes.finished:
             return
-        self._sums.copy_(snapshot.tensors["sums"])
+        for own, kept in zip(self._sums, snapshot.tensors["sums"], strict=True):
+            own.copy_(kept)
         self._epoch_order = snapshot.tensors["epoch_order"]
         self._best = under(snapshot.tensors, "best/")
         go_on_drawing(self.pace.order, snapshot.tensors["order"])
@@ -157,7 +158,8 @@ class Stage:
             batch = self._batch(indices)
             raised = self.learner.step(batch, done=self._done(index))
             self._last = _LastStep(raised, batch.labels, batch.indices)
-            self._sums += torch.stack([part.value for part in raised])
+            for total, part in zip(self._sums, raised, strict=True):
+                total.add_(part.value)  # each on its device: gathered here, they would make devices wait for each other
             self._note(batch=index + 1)
             self._tell(raised, count=len(indices))
             if self.around.journal.due:
@@ -207,7 +209,7 @@ class Stage:
         due = tracker.count(count)
         self._note(examples_done=tracker.done)
         if due:
-            objective = float(torch.stack([part.value for part in raised]).mean())
+            objective = fmean(float(part.value) for part in raised)
             self._check(objective)
             last = next((found for found in reversed(self._alignments()) if found is not None), None)
             tracker.tell(Step(self.name, epoch=self._notes.epoch, objective=objective, alignment=last))
@@ -217,7 +219,10 @@ class Stage:
         last = self._last
         if last is None:
             return (None,) * len(self.learner.parts)
-        return tuple(None if part.features is None else self._alignment(part.features, last) for part in last.raised)
+        device = last.labels.device
+        return tuple(
+            None if part.features is None else self._alignment(part.features.to(device), last) for part in last.raised
+        )
 
     def _alignment(self, features: Tensor, last: "_LastStep") -> float:
         """Upper-triangle alignment; where labels are not to be looked at, over the pairs that are known."""
@@ -235,9 +240,10 @@ class Stage:
 
     def _end_epoch(self, *, examples_per_second: float) -> None:
         """Means of the epoch, patience, and on to the next one."""
-        means = (self._sums / max(self._notes.batch, 1)).tolist()
+        means = [float(own) / max(self._notes.batch, 1) for own in self._sums]
         self._check(sum(means))
-        self._sums.zero_()
+        for own in self._sums:
+            own.zero_()
         self.around.history(self._record(means, examples_per_second=examples_per_second))
         self._note(epoch=self._notes.epoch + 1, batch=0, objectives=tuple(means))
         if self.pace.patience is not None:
@@ -287,7 +293,11 @@ class Stage:
         finished = self._notes.finished
         tensors = weights_of_learner(self.learner) if finished else stage_tensors(self.learner)
         if not finished:
-            tensors |= {"sums": self._sums, "order": self.pace.order.get_state(), "epoch_order": self._epoch_order}
+            tensors |= {
+                "sums": torch.stack([own.cpu() for own in self._sums]),
+                "order": self.pace.order.get_state(),
+                "epoch_order": self._epoch_order,
+            }
             tensors |= {f"best/{name}": tensor for name, tensor in self._best.items()}
         self.around.journal.keep(Snapshot(self._notes, tensors))
 

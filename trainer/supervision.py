@@ -3,7 +3,7 @@
 import csv
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,10 @@ class PairsOfRun:
         prior = told.same / count if spec.unknown == "prior" else None
         lookup = KnownPairsLookup.of(known).to(placement.device)
         return cls(known, lookup, count, prior, dense=known.pairs_known().share_of(table.examples) >= DENSE_SHARE)
+
+    def to(self, device: torch.device) -> "PairsOfRun":
+        """The same, its lookups on another device."""
+        return replace(self, lookup=KnownPairsLookup.of(self.known).to(device))  # a lookup moves in place
 
     def of_batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Which pairs of these examples are of one class, and which are known. Shape (n, n) each."""

@@ -1,10 +1,11 @@
 """Everything a training method works with: recipe, plan, device, examples, progress."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+import structlog
 from torch import nn
 
 from registry.architectures.contracts import TensorType
@@ -27,6 +28,8 @@ from trainer.progress import Report, ShouldStop, Tracker
 from trainer.seeds import Purpose, torch_stream
 from trainer.stages import Pace, Stage, Surroundings
 from trainer.supervision import known_pairs
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,22 @@ class Workbench:
         initialise(module, torch_stream(self.recipe.seed, purpose, index))
         self.placement.place(module)
         return module
+
+    def spread(self, count: int) -> list[Self]:
+        """The bench at which each of so many modules learns at once: as many devices as there are, neighbours together.
+
+        Devices work side by side: what a module gives goes on to the next device, where the module above learns of it
+        while this one learns of the next batch.
+        """
+        placements = self.placement.all_alike()[:count]
+        if len(placements) > 1:
+            log.info("modules spread over devices", devices=[str(each.device) for each in placements])
+        return [self._on(placements[index * len(placements) // count]) for index in range(count)]
+
+    def _on(self, placement: Placement) -> Self:
+        """The same bench on another device; the examples stay where they are."""
+        known = None if self.known is None else self.known.to(placement.device)
+        return replace(self, placement=placement, known=known)
 
     def part(self, name: str, module: nn.Module, objective: nn.Module, *, groups: Sequence[ParameterGroup]) -> Part:
         """A part that learns for as many steps as the recipe's epochs have."""
