@@ -25,7 +25,7 @@ Called useful, of 200 shuffles of the labels of 100 images, 19 modules (target a
 class of 5 images 3.0 %; centred alignment 1.0 % and 3.0 %. Every module shares its rank with itself.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,41 +33,57 @@ from numpy.typing import NDArray
 
 from bench.ranking_zoo import TASKS, Zoo, kept_zoo, make_zoo, relabel
 from bench.report import parse_quick, report
+from kernel_methods.compaction import compact
 from kernel_methods.evidence import Evidence
+from kernel_methods.intervals import LeftOut, jackknife_of
 from kernel_methods.kernels import RankerName
+from kernel_methods.pooling import pool
+from kernel_methods.rankers import left_out
 from kernel_methods.shuffles import ShuffledSums
 from kernel_methods.statistics import TaskStatistics
 from registry.judging import Judged, decide, judge, ranks
 from registry.manifest import FeatureMap
-from registry.rankings import ScoreOptions
+from registry.rankings import DEFAULT_RANKER, POOLED, ScoreOptions
 
 Floats = NDArray[np.floating]
 Integers = NDArray[np.int64]
 
 PHI = FeatureMap(activation="relu", pooling="none", k_min=0.0, k_max=1.0)
 RANKERS: tuple[RankerName, ...] = ("ridge_gcv", "centred_alignment", "logme")
+OWN = DEFAULT_RANKER
+POOLED_TASKS = ("ten classes", "cat, dog", "two at random")
 SHARDS = 10
 SHUFFLES = 99
+USUAL = 1000
+FEW_DRAWS = 0.1
+"""So much farther shares may be off with --quick, whose draws are too few for more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Draws of each coverage figure and of each figure on shuffled labels, and the numbers of examples."""
+    """Draws of each coverage figure, of those over all modules, of those on shuffled labels; numbers of examples."""
 
     draws: int
+    pooled: int
     shuffled: int
     examples: tuple[int, ...]
 
 
-FULL = Size(draws=300, shuffled=200, examples=(50, 100, 500))
-QUICK = Size(draws=40, shuffled=20, examples=(100,))
+FULL = Size(draws=300, pooled=100, shuffled=200, examples=(50, 100, 500))
+QUICK = Size(draws=40, pooled=20, shuffled=20, examples=(100,))
+
+
+def shards_of(features: Floats, labels: Integers, *, classes: int) -> tuple[TaskStatistics, ...]:
+    """Statistics of ten parts in their order, or of as many as have two examples."""
+    parts = np.array_split(np.arange(len(labels)), min(SHARDS, len(labels) // 2))
+    return tuple(TaskStatistics.of(features[part], labels[part], classes=classes) for part in parts)
 
 
 def evidence_of(features: Floats, labels: Integers, generator: np.random.Generator) -> Evidence:
     """What a worker's pass leaves behind: random shards, and shuffled sums."""
     classes = int(labels.max()) + 1
-    parts = np.array_split(generator.permutation(len(labels)), min(SHARDS, len(labels) // 2))
-    shards = tuple(TaskStatistics.of(features[part], labels[part], classes=classes) for part in parts)
+    order = generator.permutation(len(labels))
+    shards = shards_of(features[order], labels[order], classes=classes)
     dealt = np.stack([generator.permutation(labels) for _ in range(SHUFFLES)])
     return Evidence(shards, ShuffledSums.of(features, dealt, classes=classes))
 
@@ -109,6 +125,50 @@ def pool_of(zoo: Zoo, module: int, task: str) -> Draw:
     return draw
 
 
+def rows_of(zoo: Zoo, task: str) -> Integers:
+    """The images of a task among those that are scored."""
+    return np.flatnonzero(relabel(zoo.labels[0], TASKS[task]) >= 0)
+
+
+def own_scores(zoo: Zoo, task: str, rows: Integers) -> list[LeftOut]:
+    """Every module's own score of these images, with each shard left out."""
+    labels = relabel(zoo.labels[0], TASKS[task])
+    found = []
+    for features in zoo.features:
+        shards = compact(Evidence(shards_of(features[0][rows], labels[rows], classes=len(TASKS[task])), None)).shards
+        found.append(left_out(OWN, shards, k_min=PHI.k_min, k_max=PHI.k_max))
+    return found
+
+
+def elsewhere(zoo: Zoo, task: str) -> NDArray[np.float64]:
+    """Every module's score of `USUAL` images on each other task. Shape (modules, tasks - 1)."""
+    columns = []
+    for other in TASKS:
+        if other != task:
+            columns.append([each.total for each in own_scores(zoo, other, rows_of(zoo, other)[:USUAL])])
+    return np.array(columns).T
+
+
+def pooled_coverage(zoo: Zoo, task: str, examples: int, draws: int) -> dict[str, float]:
+    """The same for all modules at once: their own scores, and the default's, which draw on other tasks.
+
+    The default says what a module's own score is expected to be: so its truth is the mean of those.
+    """
+    rows, known = rows_of(zoo, task), elsewhere(zoo, task)
+    own, pooled = [], []
+    for seed in range(draws):
+        own.append(own_scores(zoo, task, np.random.default_rng([3, seed]).permutation(rows)[:examples]))
+        pooled.append(pool(own[-1], known).left_out)
+    truth = np.mean([[each.total for each in of_draw] for of_draw in own], axis=0)
+    return {OWN: held(own, truth), POOLED: held(pooled, truth)}
+
+
+def held(scores: Sequence[Sequence[LeftOut]], truth: Floats) -> float:
+    """Share of the intervals of all draws and modules that hold the module's truth."""
+    intervals = np.array([[jackknife_of(each)[1:3] for each in of_draw] for of_draw in scores])
+    return float(np.mean((intervals[..., 0] <= truth) & (truth <= intervals[..., 1])))
+
+
 def called_useful(zoo: Zoo, examples: int, draws: int, *, name: RankerName, rare: int | None = None) -> float:
     """Share of shuffles of the labels for which a ranking of all modules says that one beats chance.
 
@@ -138,17 +198,28 @@ def twins_tie(zoo: Zoo, examples: int, *, name: RankerName) -> bool:
 
 def coverages(zoo: Zoo, size: Size) -> Iterator[tuple[str, float]]:
     """Every coverage figure, by its name."""
+    middle = len(zoo.names) // 2
     pools = {
         "simulated": simulated,
-        "resnet_ten_classes": pool_of(zoo, 0, "ten classes"),
-        "lenet_cat_dog": pool_of(zoo, len(zoo.names) // 2, "cat, dog"),
+        f"{zoo.names[0]}, ten classes": pool_of(zoo, 0, "ten classes"),
+        f"{zoo.names[middle]}, cats and dogs": pool_of(zoo, middle, "cat, dog"),
     }
     for name in RANKERS:
         for kind, draw in pools.items():
             for examples in size.examples:
                 found = coverage(draw, examples, size.draws, name=name)
-                print(f"{name}, {kind}, {examples} examples: the interval holds the truth in {found:.1%}", flush=True)
-                yield f"{name}_{kind}_{examples}_coverage", round(found, 3)
+                print(f"{name}; {kind}; {examples} examples: the interval holds the truth in {found:.1%}", flush=True)
+                yield key_of(name, kind, examples), round(found, 3)
+    for task in POOLED_TASKS:
+        for examples in size.examples:
+            for which, share in pooled_coverage(zoo, task, examples, size.pooled).items():
+                print(f"{which}; all modules; {task}; {examples} examples: {share:.1%}", flush=True)
+                yield key_of(which, f"all modules {task}", examples), round(share, 3)
+
+
+def key_of(name: str, kind: str, examples: int) -> str:
+    """The name of a coverage figure."""
+    return f"{name}_{kind.replace(',', '').replace(' ', '_').replace('-', '_')}_{examples}_coverage"
 
 
 def main() -> None:
@@ -165,7 +236,8 @@ def main() -> None:
     tie = all(twins_tie(zoo, 200, name=name) for name in RANKERS)
     useful = max(value for key, value in figures.items() if key.endswith("useful"))
     covered = [value for key, value in figures.items() if key.startswith("ridge_gcv") and key.endswith("coverage")]
-    holds = tie and useful <= 0.05 and min(covered) >= 0.93 and max(covered) <= 0.99
+    slack = FEW_DRAWS if quick else 0.0
+    holds = tie and useful <= 0.05 + slack and min(covered) >= 0.93 - slack and max(covered) <= 0.99 + slack
     report(bench="doubt", figures={**figures, "twins_tie": tie}, targets={"called_useful": 0.05}, holds=holds)
 
 

@@ -11,7 +11,7 @@ from kernel_methods.alignment import score_by_name
 from kernel_methods.estimators.h_score import h_score
 from kernel_methods.estimators.logme import logme
 from kernel_methods.estimators.nearest_class_mean import nearest_class_mean
-from kernel_methods.estimators.ridge import RidgePath, class_sums_centred, ridge_gcv_at
+from kernel_methods.estimators.ridge import RidgePath, class_sums_centred
 from kernel_methods.estimators.ridge_left_out import ridge_gcv_without
 from kernel_methods.intervals import (
     Chance,
@@ -24,9 +24,6 @@ from kernel_methods.intervals import (
 from kernel_methods.kernels import RankerName, ScoreName
 from kernel_methods.shuffles import MOST_SHUFFLES, ShuffledSums, drawn_shuffles
 from kernel_methods.statistics import Floats, TaskStatistics, merge
-
-STEADY_SHARE = 0.1
-"""Strength, as a share of the trace, above which the doubt of `ridge_gcv` is not read off."""
 
 SLOW_SHUFFLES = 40
 """So many shuffles are scored where each costs as much as the score itself."""
@@ -62,9 +59,7 @@ def left_out(
 ) -> LeftOut:
     """The score with each shard left out in turn; `total` is all of them, where that is at hand.
 
-    That of `ridge_gcv` keeps the strength that is best for all examples, where the score hardly depends on it, but no
-    more than `STEADY_SHARE`: where the strongest ridge is best, the score is 0 whatever is left out, which would make
-    the most doubtful scores look the surest (bench/doubt.py).
+    That of `ridge_gcv` keeps the strength that is best for all examples, where the score hardly depends on it.
 
     Raises:
         ValueError: as `intervals.leave_one_out`.
@@ -80,13 +75,12 @@ def _ridge_left_out(shards: Sequence[TaskStatistics], total: TaskStatistics | No
     everything = merge(shards) if total is None else total
     path = path_of(everything)
     score, share = path.best()
-    steady = min(share, STEADY_SHARE)
     sizes = np.array([shard.examples for shard in shards], np.float64)
     if not len(path.eigenvalues):
         return LeftOut(score, np.full(len(shards), score), sizes)
-    strength = steady * float(path.eigenvalues.sum())
+    strength = share * float(path.eigenvalues.sum())
     left = [ridge_gcv_without(path, everything, shard, strength=strength) for shard in shards]
-    return LeftOut(score, np.array(left) + (score - ridge_gcv_at(everything, steady)), sizes)
+    return LeftOut(score, np.array(left), sizes)
 
 
 def ranker_chance(

@@ -14,7 +14,7 @@ from registry.noise import Noise
 from registry.records import Progress, QueryStatus
 from registry.work import MOST_JOINED
 
-SCORER = "statistics-4"
+SCORER = "statistics-5"
 """Version of the scorer: it changes whenever the same statistics would give another answer."""
 
 RANKERS: tuple[RankerName, ...] = (
