@@ -32,21 +32,20 @@ from kernel_methods.estimators import ridge
 from kernel_methods.rankers import path_of
 
 ENDS = (100.0, 1.0, 0.3, 0.1, 0.03)
-LEAST, A_DECADE = 1e-5, 4
 EXAMPLES, DRAWS, QUICK_DRAWS = 50, 60, 3
 HARD = ("cat, dog", "two at random")
 
 
 @contextmanager
 def strengths_up_to(end: float) -> Iterator[None]:
-    """The ranker with another grid of strengths, four a decade."""
-    usual, decades = ridge.SHARES, np.log10(end / LEAST)
-    ridge.SHARES = LEAST * 10.0 ** (np.arange(round(decades * A_DECADE) + 1) / A_DECADE)
+    """The ranker with another end of its grid of strengths."""
+    usual = ridge.STRONGEST, ridge.STRONGEST_OF_FEW
+    ridge.STRONGEST, ridge.STRONGEST_OF_FEW = end, 0.0
     path_of.cache_clear()
     try:
         yield
     finally:
-        ridge.SHARES = usual
+        ridge.STRONGEST, ridge.STRONGEST_OF_FEW = usual
         path_of.cache_clear()
 
 

@@ -135,7 +135,11 @@ def judge(evidence: Evidence, feature_map: FeatureMap, options: ScoreOptions) ->
 
 
 def _score(name: RankerName, total: TaskStatistics, feature_map: FeatureMap) -> float:
-    return ranker_score(name, total, k_min=feature_map.k_min, k_max=feature_map.k_max)
+    """Raises ValueError where it is undefined."""
+    score = ranker_score(name, total, k_min=feature_map.k_min, k_max=feature_map.k_max)
+    if not np.isfinite(score):
+        raise ValueError(f"undefined: it would be {score}")
+    return score
 
 
 def _chance(name: RankerName, evidence: Evidence, feature_map: FeatureMap) -> Chance:

@@ -64,15 +64,23 @@ class Placement:
         return images.to(device=self.device).contiguous(memory_format=layout)
 
     def all_alike(self) -> "tuple[Placement, ...]":
-        """This one and, where it is a GPU that nobody chose by number, all others that can be seen.
+        """This one and, where it is a GPU that nobody chose by number, all of the same kind that can be seen.
 
         CUDA_VISIBLE_DEVICES says which can.
         """
         if self.device.type != "cuda" or self.device.index is not None:
             return (self,)
-        others = (torch.device("cuda", index) for index in range(torch.cuda.device_count()))
         current = torch.cuda.current_device()
-        return (self, *(Placement(each, self.precision) for each in others if each.index != current))
+        kind = _kind_of_gpu(current)
+        others = (index for index in range(torch.cuda.device_count()) if index != current)
+        alike = (index for index in others if _kind_of_gpu(index) == kind)
+        return (self, *(Placement(torch.device("cuda", index), self.precision) for index in alike))
+
+
+def _kind_of_gpu(index: int) -> tuple[str, int]:
+    """Name and bytes of memory."""
+    about = torch.cuda.get_device_properties(index)
+    return about.name, about.total_memory
 
 
 def _available_bytes() -> int:

@@ -33,7 +33,11 @@ class Batch(NamedTuple):
     indices: Tensor
 
     def over(self, inputs: Tensor, placement: Placement) -> "Batch":
-        """The same examples as another part takes them, on its device."""
+        """The same examples as the part above takes them, on its device.
+
+        Labels come along from the part below: a copy makes both its devices wait for each other, and to fetch them from
+        the first device each time would have it wait for all others.
+        """
         device = placement.device
         return Batch(placement.place_images(inputs), self.labels.to(device), self.indices.to(device))
 
@@ -192,7 +196,8 @@ def _detached(features: Tensor | None) -> Tensor | None:
 class Learner:
     """Parts on top of each other. Each frees its graph before the next one runs, so memory holds one at a time.
 
-    Parts may be on several devices: a step waits for none of them, so these work on batches that follow each other.
+    Parts may be on several devices. A step waits for none of them, and a device only for those beside it, so that they
+    work on batches that follow each other.
     """
 
     parts: Sequence[Part]
@@ -202,20 +207,21 @@ class Learner:
         raised = []
         inputs = batch.inputs
         for part in self.parts:
-            own, inputs = part.step(batch.over(inputs, part.placement), done=done)
+            batch = batch.over(inputs, part.placement)
+            own, inputs = part.step(batch, done=done)
             raised.append(own)
         return raised
 
     @torch.no_grad()
     def values(self, batch: Batch) -> Tensor:
         """Objective of every part in eval mode, nothing moved. Shape (parts,)."""
-        values = []
+        values, home = [], batch.labels.device
         inputs = batch.inputs
         for part in self.parts:
-            placed = batch.over(inputs, part.placement)
-            inputs = part.run(placed.inputs)
-            values.append(part.objective(inputs, placed).value.to(batch.labels.device))
-        return torch.stack(values)
+            batch = batch.over(inputs, part.placement)
+            inputs = part.run(batch.inputs)
+            values.append(part.objective(inputs, batch).value)
+        return torch.stack([value.to(home) for value in values])
 
     def train(self, *, learning: bool) -> None:
         """Put all parts and their objectives into training mode, or out of it."""

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 from typing import NamedTuple
 
 import torch
@@ -209,7 +208,7 @@ class Stage:
         due = tracker.count(count)
         self._note(examples_done=tracker.done)
         if due:
-            objective = fmean(float(part.value) for part in raised)
+            objective = sum(float(part.value) for part in raised) / len(raised)
             self._check(objective)
             last = next((found for found in reversed(self._alignments()) if found is not None), None)
             tracker.tell(Step(self.name, epoch=self._notes.epoch, objective=objective, alignment=last))

@@ -128,7 +128,8 @@ class Workbench:
         placements = self.placement.all_alike()[:count]
         if len(placements) > 1:
             log.info("modules spread over devices", devices=[str(each.device) for each in placements])
-        return [self._on(placements[index * len(placements) // count]) for index in range(count)]
+        benches = [self, *(self._on(placement) for placement in placements[1:])]
+        return [benches[index * len(benches) // count] for index in range(count)]
 
     def _on(self, placement: Placement) -> Self:
         """The same bench on another device; the examples stay where they are."""

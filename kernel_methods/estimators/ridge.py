@@ -1,10 +1,10 @@
 """Ridge regression of the class indicators on the features, from statistics: how much of them it predicts.
 
 Both scores are one minus the squared error of predicting "is of class c" for all classes together, over the squared
-error of predicting each class's share: 1 for a perfect prediction, about 0 where features say nothing. `ridge_gcv`
-estimates the error on new examples by generalised cross-validation, in one decomposition; `ridge` measures it on parts
-that were held out. Both choose the strength of the ridge that does best, of a grid that is relative to the trace of
-the centred second moment, so that modules of all widths and scales are judged alike.
+error of predicting each class's share: 1 for a perfect prediction, about 0, or below, where features say nothing.
+`ridge_gcv` estimates the error on new examples by generalised cross-validation, in one decomposition; `ridge` measures
+it on parts that were held out. Both choose the strength of the ridge that does best, of a grid that is relative to the
+trace of the centred second moment, so that modules of all widths and scales are judged alike.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,15 @@ from kernel_methods.kernel_sums import check_two_classes
 from kernel_methods.rows import symmetric
 from kernel_methods.statistics import Floats, TaskStatistics, merge
 
-SHARES: Floats = 10.0 ** np.linspace(-5.0, -1.0, 17)
-"""Strengths that are tried, as shares of the trace of the centred second moment.
+WEAKEST, A_DECADE = 1e-5, 4
+"""The first strength that is tried, as a share of the trace of the centred second moment, and how many in a decade."""
 
-The strongest leaves less than ten degrees of freedom, whatever the features. Stronger ones rank no better, and where
-nothing is to be learnt they make a score of exactly nothing, whose doubt no resampling can tell (decision 18).
+STRONGEST, STRONGEST_OF_FEW = 0.1, 5.0
+"""The last one, or this over n where examples are fewer than 50.
+
+What is fitted with a share of the trace has fewer degrees of freedom than one over that share: ten, or n / 5. Stronger
+ones rank no better, and where nothing is to be learnt they make a score of exactly nothing, whose doubt no resampling
+can tell (decision 18).
 """
 
 FOLDS = 5
@@ -32,6 +36,12 @@ FEWEST_EXAMPLES = 4
 FLAT = 1e-12
 LEAST_LEFT = 0.01
 """Strengths that leave less than this share of the examples' freedom are passed over: they interpolate."""
+
+
+def shares_for(examples: float) -> Floats:
+    """Strengths that are tried on so many examples, as shares of the trace of the centred second moment, ascending."""
+    strongest = max(STRONGEST, STRONGEST_OF_FEW / examples)
+    return WEAKEST * 10.0 ** (np.arange(round(np.log10(strongest / WEAKEST) * A_DECADE) + 1) / A_DECADE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,9 +114,13 @@ class RidgePath:
         return cls(regression, eigenvalues[kept], directions[:, kept])
 
     @property
-    def kept(self) -> Floats:
-        """Share of each direction that every strength leaves. Shape (len(SHARES), r)."""
-        strengths = SHARES[:, None] * self.eigenvalues.sum()
+    def shares(self) -> Floats:
+        """The strengths. Shape (s,)."""
+        return shares_for(self.regression.examples)
+
+    def kept(self, shares: Floats) -> Floats:
+        """Share of each direction that every strength leaves. Shape (s, r)."""
+        strengths = shares[:, None] * self.eigenvalues.sum()
         return np.asarray(self.eigenvalues / (self.eigenvalues + strengths))
 
     def scores(self, class_sums: Floats) -> Floats:
@@ -116,11 +130,11 @@ class RidgePath:
             class_sums: of the centred features, under any labels with the same counts. Shape (..., C, d).
 
         Returns:
-            Shape (..., len(SHARES)).
+            Shape (..., s).
         """
         projected = class_sums @ self.directions
         explained = (projected**2).sum(axis=-2) / self.eigenvalues
-        kept = self.kept
+        kept = self.kept(self.shares)
         missed = self.regression.spread - explained @ (2.0 * kept - kept**2).T
         left = 1.0 - (kept.sum(axis=1) + 1.0) / self.regression.examples
         usable = left > LEAST_LEFT
@@ -129,10 +143,10 @@ class RidgePath:
     def best(self) -> tuple[float, float]:
         """Score of the true labels at the strength that does best, and that strength as a share of the trace."""
         if not len(self.eigenvalues):
-            return 0.0, float(SHARES[-1])
+            return 0.0, STRONGEST
         scores = self.scores(self.regression.class_sums)
         place = int(np.argmax(scores))
-        return float(scores[place]), float(SHARES[place])
+        return float(scores[place]), float(self.shares[place])
 
 
 def ridge_gcv(stats: TaskStatistics) -> float:
@@ -199,15 +213,16 @@ def ridge(shards: Sequence[TaskStatistics]) -> float:
     if len(filled) < 2:
         raise ValueError(f"undefined: holding out needs two shards with examples, got {len(filled)}")
     total, folds = merge(filled), [merge(filled[place::FOLDS]) for place in range(min(FOLDS, len(filled)))]
-    errors = np.sum([_held_out(total.subtract(fold), fold) for fold in folds], axis=0)
+    shares = shares_for(total.examples)
+    errors = np.sum([_held_out(total.subtract(fold), fold, shares) for fold in folds], axis=0)
     return float(1.0 - max(errors[:-1].min(), 0.0) / errors[-1])
 
 
-def _held_out(rest: TaskStatistics, fold: TaskStatistics) -> Floats:
+def _held_out(rest: TaskStatistics, fold: TaskStatistics, shares: Floats) -> Floats:
     """Squared error on a fold at every strength, learned from the rest, and last that of the classes' shares."""
     path = RidgePath.of(rest)
     of_rest = path.regression
-    shares, counts, n = of_rest.counts / of_rest.examples, fold.counts.astype(np.float64), float(fold.examples)
+    usual, counts, n = of_rest.counts / of_rest.examples, fold.counts.astype(np.float64), float(fold.examples)
     whole = fold.class_sums.sum(axis=0)
     moment = (
         fold.second_moment
@@ -215,11 +230,11 @@ def _held_out(rest: TaskStatistics, fold: TaskStatistics) -> Floats:
         - np.outer(whole, of_rest.mean)
         + n * np.outer(of_rest.mean, of_rest.mean)
     )
-    sums = fold.class_sums - np.outer(counts, of_rest.mean) - np.outer(shares, whole - n * of_rest.mean)
+    sums = fold.class_sums - np.outer(counts, of_rest.mean) - np.outer(usual, whole - n * of_rest.mean)
     solved, seen = of_rest.class_sums @ path.directions / path.eigenvalues, sums @ path.directions
     inner = (path.directions.T @ moment @ path.directions) * (solved.T @ solved)
-    unpredicted = float(counts.sum() - 2.0 * shares @ counts + n * shares @ shares)
-    kept = path.kept
+    unpredicted = float(counts.sum() - 2.0 * usual @ counts + n * usual @ usual)
+    kept = path.kept(shares)
     errors = unpredicted - 2.0 * kept @ (solved * seen).sum(axis=0) + ((kept @ inner) * kept).sum(axis=1)
     return np.array([*errors, unpredicted])
 

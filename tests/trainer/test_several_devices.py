@@ -11,6 +11,7 @@ import torch
 
 from registry.recipes import PairsSpec
 from tests.trainer.examples import bench_of, digests, run
+from trainer import devices
 from trainer.devices import Placement
 from trainer.hidden import _new
 from trainer.learners import Batch, Learner
@@ -48,7 +49,7 @@ def first_batch(bench: Workbench) -> Batch:
 
 
 @pytest.mark.parametrize("changes", KINDS)
-def test_each_module_learns_and_is_watched_on_its_own_device(changes, monkeypatch):
+def test_each_module_learns_on_its_own_device(changes, monkeypatch):
     see(monkeypatch, CPU, META)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # there is none for meta
     bench = bench_of(**(DEEP | changes))
@@ -62,11 +63,11 @@ def test_each_module_learns_and_is_watched_on_its_own_device(changes, monkeypatc
 
 
 def test_neighbours_share_a_device(monkeypatch):
-    others = [Placement(torch.device("meta", index), torch.float32) for index in range(3)]
     bench = bench_of(**(DEEP | {"modules": 5}))
-    see(monkeypatch, *others)
-    assert [each.placement for each in bench.spread(5)] == [others[index] for index in (0, 0, 1, 1, 2)]
-    assert [each.placement for each in bench.spread(2)] == others[:2]
+    placements = [bench.placement, *(Placement(torch.device("meta", index), torch.float32) for index in range(2))]
+    see(monkeypatch, *placements)
+    assert [each.placement for each in bench.spread(5)] == [placements[index] for index in (0, 0, 1, 1, 2)]
+    assert [each.placement for each in bench.spread(2)] == placements[:2]
 
 
 def test_where_there_is_one_device_the_bench_is_as_it_was():
@@ -85,12 +86,30 @@ def test_a_run_on_several_devices_makes_the_same_files(changes, monkeypatch):
     assert digests(run(**(DEEP | changes))) == digests(alone)
 
 
+def test_labels_come_along_from_the_part_below(monkeypatch):
+    fetched = []
+
+    class Label(torch.Tensor):
+        """Remembers who is fetched from the first device."""
+
+        def to(self, *args, **kwargs):
+            fetched.append(args)
+            return super().to(*args, **kwargs).as_subclass(torch.Tensor)
+
+    see(monkeypatch, CPU, CPU, CPU)
+    bench = bench_of(**(DEEP | {"modules": 3}))
+    batch = first_batch(bench)
+    learner_of(bench).step(batch._replace(labels=batch.labels.as_subclass(Label)), done=0.0)
+    assert len(fetched) == 1
+
+
 @pytest.mark.gpu
-def test_a_run_on_a_gpu_and_a_cpu_ends_with_a_pipeline_that_tells_digits(monkeypatch):
+@pytest.mark.parametrize("changes", [{"epochs": 8}, {"epochs": 8, "patience": 3}], ids=["usual", "patience"])
+def test_a_run_on_a_gpu_and_a_cpu_ends_with_a_pipeline_that_tells_digits(changes, monkeypatch):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device here")
     see(monkeypatch, Placement(torch.device("cuda"), torch.float32), CPU)
-    assert run(**(DEEP | {"epochs": 8})).modules[-1].metric("accuracy") > 0.6
+    assert run(**(DEEP | changes)).modules[-1].metric("accuracy") > 0.6
 
 
 def test_a_gpu_chosen_by_number_stays_alone():
@@ -98,8 +117,10 @@ def test_a_gpu_chosen_by_number_stays_alone():
     assert chosen.all_alike() == (chosen,)
 
 
-def test_other_gpus_help_one_that_nobody_chose_by_number(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+def test_other_gpus_of_its_kind_help_one_that_nobody_chose_by_number(monkeypatch):
+    gpus = [("large", 80), ("large", 80), ("small", 8), ("large", 80)]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(gpus))
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(devices, "_kind_of_gpu", gpus.__getitem__)
     usual = Placement(torch.device("cuda"), torch.bfloat16)
-    assert [str(each.device) for each in usual.all_alike()] == ["cuda", "cuda:1", "cuda:2"]
+    assert [str(each.device) for each in usual.all_alike()] == ["cuda", "cuda:1", "cuda:3"]

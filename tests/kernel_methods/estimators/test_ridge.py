@@ -4,12 +4,12 @@ from hypothesis import given, settings
 
 from kernel_methods.estimators.ridge import (
     LEAST_LEFT,
-    SHARES,
     RidgePath,
     class_sums_centred,
     ridge,
     ridge_gcv,
     ridge_gcv_at,
+    shares_for,
 )
 from kernel_methods.statistics import TaskStatistics, merge
 from tests.kernel_methods.drawing import clustered, labelled_features
@@ -28,7 +28,7 @@ def slow_gcv(features, labels, classes):
     rows, targets = rows - rows.mean(axis=0), targets - targets.mean(axis=0)
     gram = rows @ rows.T
     scores = []
-    for share in SHARES:
+    for share in shares_for(n):
         hat = np.linalg.solve(gram + share * np.trace(gram) * np.eye(n), gram)
         left = 1.0 - (np.trace(hat) + 1.0) / n
         error = np.sum((targets - hat @ targets) ** 2) / left**2
@@ -39,7 +39,8 @@ def slow_gcv(features, labels, classes):
 
 def slow_held_out(parts, classes):
     """Every part predicted from the others, example by example, by d x d solves."""
-    errors, chance = np.zeros(len(SHARES)), 0.0
+    strengths = shares_for(sum(len(part[1]) for part in parts))
+    errors, chance = np.zeros(len(strengths)), 0.0
     for place, (seen, seen_labels) in enumerate(parts):
         others = [part for other, part in enumerate(parts) if other != place]
         rows = slow.unit(np.concatenate([part[0] for part in others]))
@@ -48,7 +49,7 @@ def slow_held_out(parts, classes):
         moment = (rows - mean).T @ (rows - mean)
         missed = indicators(seen_labels, classes) - shares
         chance += np.sum(missed**2)
-        for number, share in enumerate(SHARES):
+        for number, share in enumerate(strengths):
             regular = moment + share * np.trace(moment) * np.eye(rows.shape[1])
             weights = np.linalg.solve(regular, (rows - mean).T @ (targets - shares))
             errors[number] += np.sum((missed - (slow.unit(seen) - mean) @ weights) ** 2)
@@ -80,7 +81,7 @@ def test_one_strength_alone_is_that_of_the_path(examples, dimensions, classes):
     stats = statistics(*clustered(4, examples=examples, dimensions=dimensions, classes=classes), classes)
     path = RidgePath.of(stats)
     scores = path.scores(path.regression.class_sums)
-    for score, share in zip(scores, SHARES, strict=True):
+    for score, share in zip(scores, path.shares, strict=True):
         if np.isfinite(score):
             assert ridge_gcv_at(stats, float(share)) == pytest.approx(score, rel=1e-9, abs=1e-10)
     assert ridge_gcv_at(stats, path.best()[1]) == pytest.approx(ridge_gcv(stats), abs=1e-10)
