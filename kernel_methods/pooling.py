@@ -72,11 +72,12 @@ def pool(own: Sequence[LeftOut], elsewhere: Floats) -> Pooled:
     if known is None:
         return Pooled(scores, np.ones(len(own)), tuple(own))
     foretold = scores[known.modules].mean() + known.usual
-    noise = max(_noise(own), ALIKE * float(np.ptp(scores)) ** 2, np.finfo(np.float64).tiny)
+    least = max(ALIKE * float(np.ptp(scores)) ** 2, np.finfo(np.float64).tiny)
+    noises = np.maximum(_noises(own), least)
+    noise = float(noises.mean()) * len(own) / (len(own) - 1)
     kept = known.average(scores - foretold, noise=noise)
-    doubt = np.sqrt(kept.weights + kept.spread / noise)
     pooled = foretold + kept.deviations
-    return Pooled(pooled, kept.weights, _drawn(own, pooled, doubt))
+    return Pooled(pooled, kept.weights, _drawn(own, pooled, kept.doubt(noises, noise=noise)))
 
 
 def _check(own: Sequence[LeftOut], elsewhere: Floats) -> None:
@@ -94,6 +95,19 @@ class _Deviations:
     deviations: Floats
     weights: Floats
     spread: Floats
+
+    def doubt(self, noises: Floats, *, noise: float) -> Floats:
+        """How many times its own noise a module is in doubt.
+
+        What it keeps of its own score has its own noise, larger or smaller than the mean that decided how much it
+        keeps; what it gave up is worth w (1 - w) of that mean.
+
+        Args:
+            noises: variance of each own score. Shape (m,).
+            noise: their mean.
+        """
+        given_up = self.weights * (1.0 - self.weights) * noise
+        return np.asarray(np.sqrt(self.weights**2 + (given_up + self.spread) / noises))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,13 +185,13 @@ class _Elsewhere:
         return _Deviations(mean, weights, chances @ (guessed - mean) ** 2)
 
 
-def _noise(own: Sequence[LeftOut]) -> float:
-    """Mean variance of a score's noise about that of all scores."""
+def _noises(own: Sequence[LeftOut]) -> Floats:
+    """Variance of each score's noise about that of all scores. Shape (m,)."""
     left = np.stack([each.left for each in own])
     totals = np.array([each.total for each in own])
     level, levels = totals.mean(), left.mean(axis=0)
     errors = [jackknife_of(LeftOut(each.total - level, each.left - levels, each.sizes)).standard_error for each in own]
-    return float(np.mean(np.square(errors))) * len(own) / (len(own) - 1)
+    return np.square(errors)
 
 
 def _drawn(own: Sequence[LeftOut], pooled: Floats, doubt: Floats) -> tuple[LeftOut, ...]:

@@ -15,7 +15,9 @@ TASKS = 8
 def measured(true, generator, *, noise, shared=0.0):
     """Scores of modules on one task, as means over shards, each with noise of its own and noise that all share."""
     together = shared * generator.normal(size=SHARDS)
-    parts = np.asarray(true)[:, None] + together + noise * generator.normal(size=(len(true), SHARDS))
+    parts = (
+        np.asarray(true)[:, None] + together + np.reshape(noise, (-1, 1)) * generator.normal(size=(len(true), SHARDS))
+    )
     return [left_out_mean(row) for row in parts]
 
 
@@ -110,6 +112,17 @@ def test_intervals_hold_the_truth_of_each_module_and_are_narrower(common):
             before.append(alone.high - alone.low)
     assert 0.93 <= np.mean(held) <= 0.99
     assert np.mean(widths) < 0.95 * np.mean(before)
+
+
+def test_intervals_of_modules_with_more_and_with_less_noise_than_others_hold_the_truth():
+    noise = np.where(np.arange(19) % 2, 0.1, 0.5)
+    held = []
+    for seed in range(200):
+        true, elsewhere, own = drawn(seed, spread=0.08, noise=noise)
+        intervals = [jackknife_of(each) for each in pool(own, elsewhere).left_out]
+        held.append([each.low <= value <= each.high for each, value in zip(intervals, true, strict=True)])
+    for kind in (0.1, 0.5):
+        assert 0.93 <= np.mean(np.array(held)[:, noise == kind]) <= 0.99
 
 
 @pytest.mark.parametrize("common", [0.0, 0.1])
