@@ -36,7 +36,8 @@ def head_blocks(
 
     Args:
         kind: "convolutions" are two strided ones on averaged pixels, which cost little and see far, or a linear map
-            on flat outputs; "look-ahead" are the first blocks of the network above.
+            on flat outputs; "look-ahead" are the first blocks of the network above, and "look-ahead-halved" the same on
+            averaged pixels, a quarter of the work and of the memory.
         outputs: what the module gives.
         above: blocks of the network above the module; nothing for the last, which needs no head.
         activation: between blocks.
@@ -50,6 +51,8 @@ def head_blocks(
             return BlocksSpec(blocks=_convolutions(outputs, above=above, activation=activation))
         case "look-ahead":
             return BlocksSpec(blocks=_ahead(above))
+        case "look-ahead-halved":
+            return BlocksSpec(blocks=_halved(_ahead(above), outputs))
         case _:
             assert_never(kind)
 
@@ -86,6 +89,14 @@ def _convolutions(
 
 def _convolution(below: int, above: int, *, stride: int) -> Conv2dSpec:
     return Conv2dSpec(in_channels=below, out_channels=above, kernel=3, stride=stride, padding=1, bias=False)
+
+
+def _halved(blocks: Sequence[BlockSpec], outputs: TensorType) -> tuple[BlockSpec, ...]:
+    """Pixels averaged two by two before the first block with weights, where there are enough of them."""
+    if len(outputs.shape) != 3 or min(outputs.shape[1:]) <= SMALL_SIDE:
+        return tuple(blocks)
+    first = next(index for index, block in enumerate(blocks) if tensor_shapes(block))
+    return (*blocks[:first], AveragePoolSpec(kernel=2, stride=2), *blocks[first:])
 
 
 def _ahead(above: Sequence[BlockSpec]) -> tuple[BlockSpec, ...]:

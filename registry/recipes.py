@@ -32,7 +32,7 @@ Method = Literal["pairwise", "greedy", "similarity", "infopro", "end-to-end"]
 """How hidden modules learn; every one but the last by objectives of their own, see `trainer/methods`."""
 
 Schedule = Literal["in-turn", "at-once"]
-Head = Literal["none", "convolutions", "look-ahead"]
+Head = Literal["none", "convolutions", "look-ahead", "look-ahead-halved"]
 OptimiserName = Literal["sgd", "adamw", "muon"]
 USUAL_TEMPERATURE = 0.2
 TEMPERATURES: dict[ObjectiveName, float] = {

@@ -45,7 +45,7 @@ def test_a_look_ahead_head_hands_its_weights_on_to_the_next_module(monkeypatch):
         assert all(torch.equal(head[name], following[name]) for name in shared)
 
 
-@pytest.mark.parametrize("head", ["none", "convolutions"])
+@pytest.mark.parametrize("head", ["none", "convolutions", "look-ahead-halved"])
 def test_other_heads_hand_nothing_on(head, monkeypatch):
     seen = Stages(monkeypatch)
     workbench = bench_of(**DEEP, head=head)
@@ -56,7 +56,7 @@ def test_other_heads_hand_nothing_on(head, monkeypatch):
 
 
 @pytest.mark.parametrize("schedule", ["in-turn", "at-once"])
-@pytest.mark.parametrize("head", ["convolutions", "look-ahead"])
+@pytest.mark.parametrize("head", ["convolutions", "look-ahead", "look-ahead-halved"])
 def test_heads_are_not_in_the_files(head, schedule):
     plain, headed = run(**DEEP), run(**DEEP, head=head, schedule=schedule)
     for one, other in zip(plain.modules, headed.modules, strict=True):
