@@ -4,9 +4,11 @@ ResNet-18 on CIFAR-10, the same optimiser (Muon), augmentation (shifts and flips
 
     end to end      all blocks and the linear map above them together, by cross-entropy
     two modules     one hidden module on pairs (objective "ridge"), then the output module on all labels
-    four at once    hidden modules cut after the blocks 2, 4 and 6, each with a small head of its own, on one pass
-    four in turn    the same, each frozen before the next begins
-    four lean       at once, cut after the blocks 1, 2 and 4, where the memory is most even
+    four at once    hidden modules cut after the blocks 2, 4 and 6, on one pass, each with a head of its own: the first
+                    blocks above on halved images ("look-ahead-halved")
+    four lean       the same, cut after the blocks 1, 2 and 4, where the memory is most even
+    convolutions    four at once with heads of two convolutions
+    four in turn    these, each module frozen before the next begins
 
 Of each: accuracy on the test images, seconds of training beside end to end's in the same run, the peak of what one
 step keeps for its backward pass beside end to end's, and, of two modules and of end to end, what is left with ONE label
@@ -38,16 +40,19 @@ from bench.activations import ActivationMeter
 from bench.cifar import FULL, Outcome, Size, machine, outputs_of_labels, recipe_of, run, size_for, spread
 from bench.report import parse_quick, report
 
-END_TO_END, TWO, AT_ONCE, IN_TURN, LEAN = "end_to_end", "two_modules", "four_at_once", "four_in_turn", "four_lean"
+END_TO_END, TWO, AT_ONCE, LEAN = "end_to_end", "two_modules", "four_at_once", "four_lean"
+CONVOLUTIONS, IN_TURN = "four_convolutions", "four_in_turn"
 
-CUTS = {"cuts": (2, 4, 6), "head": "convolutions"}
+AHEAD = {"head": "look-ahead-halved", "schedule": "at-once"}
+PLAIN = {"cuts": (2, 4, 6), "head": "convolutions"}
 
 KINDS: dict[str, Mapping[str, object]] = {
     END_TO_END: {"method": "end-to-end"},
     TWO: {},
-    AT_ONCE: {**CUTS, "schedule": "at-once"},
-    LEAN: {"cuts": (1, 2, 4), "head": "convolutions", "schedule": "at-once"},
-    IN_TURN: {**CUTS, "schedule": "in-turn"},
+    AT_ONCE: {**AHEAD, "cuts": (2, 4, 6)},
+    LEAN: {**AHEAD, "cuts": (1, 2, 4)},
+    CONVOLUTIONS: {**PLAIN, "schedule": "at-once"},
+    IN_TURN: {**PLAIN, "schedule": "in-turn"},
 }
 
 DRAWS = 50
