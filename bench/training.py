@@ -14,21 +14,28 @@ Of each: accuracy on the test images, seconds of training beside end to end's in
 step keeps for its backward pass beside end to end's, and, of two modules and of end to end, what is left with ONE label
 of each class on the output module: mean and spread over draws.
 
-Measured on 2026-11-21 with the CPU size (width 16, 10,000 images, 8 epochs, batch 250, bfloat16, one thread), 2 shared
-cores of an x86-64 server with AMX that other work was using; Python 3.11.7, torch 2.15.0; 2 seeds (in turn: the first):
+Measured on 2026-11-28 with ZOO_BENCH_EPOCHS=16 and ZOO_BENCH_SEEDS=3 at the CPU size (width 16, 10,000 images, batch
+250, bfloat16, one thread), one of 2 cores of an x86-64 server with AMX, other work on the second; Python 3.11.7, torch
+2.15.0. Four at once and four lean had heads of convolutions in this run (in turn: the first seed):
 
                    accuracy, %      seconds      kept for backward
-    end to end     68.16 +- 0.40    117 +- 17    142.7 MiB
-    two modules    67.98 +- 0.12    117 +- 2     144.9 MiB    0.17 points below (target 1.0), time 1.01 x
-    four at once   67.01 +- 0.79    144 +- 7      90.1 MiB    1.15 below (target 2.5), 1.24 x, memory 0.63 x
-    four lean      66.97 +- 0.53    146 +- 3      58.8 MiB    1.19 below, 1.26 x, 0.41 x
-    four in turn   68.96            187           90.1 MiB    1.09 above end to end of that seed, 1.45 x, 0.63 x
+    end to end     75.27 +- 0.45    324 +- 39    142.7 MiB
+    two modules    75.11 +- 0.40    316 +- 14    144.9 MiB    0.15 points below (target 1.0), time 0.99 x
+    convolutions   72.65 +- 0.32    428 +- 92     90.1 MiB    2.62 below (target 2.5), 1.35 x, memory 0.63 x
+    lean, the same 72.31 +- 0.13    456 +- 89     58.8 MiB    2.95 below, 1.44 x, 0.41 x
+    four in turn   72.78            625           90.1 MiB    2.25 below end to end of that seed, 2.05 x, 0.63 x
 
-    one label of each class, 50 draws: two modules 46.9 +- 6.7, end to end's features 51.2 +- 6.2
+    one label of each class, 50 draws: two modules 59.4 +- 4.9, end to end's features 62.1 +- 4.7
 
-So at this size hidden modules on pairs are as good as end to end, and four of them at once cost 1.2 points; with ten
-labels, this objective's features are behind those trained end to end (`bench/objectives.py` has others). Seeds differ
-by about half a point: read nothing into less. The issue's targets for a GPU (60 epochs, width 64) are not measured yet.
+Then look-ahead-halved heads, two of these seeds, time of the second beside end to end's (308 s):
+
+    four at once   75.04, 75.26     -0.01 and 0.52 below end to end of the same seed, 1.27 x, memory 0.65 x
+    four lean      74.24, 75.02      0.79 and 0.76 below, 1.16 x, 0.46 x
+
+So at this size hidden modules on pairs are as good as end to end, one or four of them; with ten labels, this
+objective's features are behind those trained end to end (`bench/objectives.py` has others). Seeds differ by about half
+a point: read nothing into less. With 8 epochs the first four stood at 68.16, 67.98, 67.01, 66.97 (2 seeds; in turn
+68.96, 1.45 x). The issue's targets for a GPU (60 epochs, width 64) are not measured yet.
 """
 
 from collections.abc import Mapping, Sequence
