@@ -2,7 +2,9 @@
 
 import pytest
 
+from registry.answers import StatisticsLostError
 from registry.errors import NotFoundError
+from registry.names import Digest
 from registry.queries import cancel_job
 from registry.rankings import RankingQuestion, SetQuestion
 from registry.records import Job, QueryStatus
@@ -89,14 +91,20 @@ def test_a_question_whose_dataset_goes_while_it_is_judged_is_gone_and_has_not_fa
         status(zoo, query)
 
 
-def test_a_question_about_sets_whose_dataset_goes_while_it_is_judged_is_gone(
-    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def ask_about_sets(zoo: Zoo) -> tuple[Digest, str]:
+    """A dataset, and a question about two modules on it whose job has ended without a result."""
     publish(zoo, "ada/top", half_module("top"))
     publish(zoo, "ada/left", half_module("left"))
     data = add_dataset(zoo)
     query = zoo.sets.ask(SetQuestion(task=data, candidates=("ada/top@1", "ada/left@1")), owner=OWNER)
     end_the_job(zoo, JointWork)
+    return data, query
+
+
+def test_a_question_about_sets_whose_dataset_goes_before_it_is_judged_is_gone(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, query = ask_about_sets(zoo)
     judged = zoo.queries._judged_sets
 
     def after_a_removal(*args):
@@ -104,5 +112,19 @@ def test_a_question_about_sets_whose_dataset_goes_while_it_is_judged_is_gone(
         return judged(*args)
 
     monkeypatch.setattr(zoo.queries, "_judged_sets", after_a_removal)
+    with pytest.raises(NotFoundError, match="ask the question again"):
+        status(zoo, query)
+
+
+def test_a_question_about_sets_whose_dataset_goes_while_its_statistics_are_found_lost_is_gone(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, query = ask_about_sets(zoo)
+
+    def lost_meanwhile(*args):
+        zoo.datasets.remove(data, owner=OWNER)
+        raise StatisticsLostError(data)
+
+    monkeypatch.setattr(zoo.queries._set_answers, "answer", lost_meanwhile)
     with pytest.raises(NotFoundError, match="ask the question again"):
         status(zoo, query)
