@@ -121,8 +121,7 @@ def coverage(draw: Draw, examples: int, draws: int, *, name: RankerName) -> floa
 
 def pool_of(zoo: Zoo, module: int, task: str) -> Draw:
     """Draws from the images that a zoo's module is scored on."""
-    labels = relabel(zoo.labels[0], TASKS[task])
-    rows = np.flatnonzero(labels >= 0)
+    labels, rows = relabel(zoo.labels[0], TASKS[task]), rows_of(zoo, task)
 
     def draw(examples: int, seed: int) -> tuple[Floats, Integers]:
         chosen = np.random.default_rng([3, seed]).permutation(rows)[:examples]
@@ -146,6 +145,14 @@ def own_scores(zoo: Zoo, task: str, rows: Integers) -> list[LeftOut]:
     return found
 
 
+def drawn_scores(zoo: Zoo, task: str, *, examples: int, draws: int) -> list[list[LeftOut]]:
+    """The same for each of so many draws of a task's images."""
+    rows = rows_of(zoo, task)
+    return [
+        own_scores(zoo, task, np.random.default_rng([3, seed]).permutation(rows)[:examples]) for seed in range(draws)
+    ]
+
+
 def elsewhere(zoo: Zoo, task: str) -> NDArray[np.float64]:
     """Every module's score of `USUAL` images on each other task. Shape (modules, tasks - 1)."""
     columns = []
@@ -160,19 +167,16 @@ def pooled_coverage(zoo: Zoo, task: str, examples: int, draws: int) -> dict[str,
 
     The default says what a module's own score is expected to be: so its truth is the mean of those.
     """
-    rows, known = rows_of(zoo, task), elsewhere(zoo, task)
-    own, pooled = [], []
-    for seed in range(draws):
-        own.append(own_scores(zoo, task, np.random.default_rng([3, seed]).permutation(rows)[:examples]))
-        pooled.append(pool(own[-1], known).left_out)
-    truth = np.mean([[each.total for each in of_draw] for of_draw in own], axis=0)
-    return {OWN: held(own, truth), POOLED: held(pooled, truth)}
+    known, own = elsewhere(zoo, task), drawn_scores(zoo, task, examples=examples, draws=draws)
+    pooled = [pool(of_draw, known).left_out for of_draw in own]
+    return {OWN: held(own, truth=own), POOLED: held(pooled, truth=own)}
 
 
-def held(scores: Sequence[Sequence[LeftOut]], truth: Floats) -> float:
-    """Share of the intervals of all draws and modules that hold the module's truth."""
+def held(scores: Sequence[Sequence[LeftOut]], *, truth: Sequence[Sequence[LeftOut]]) -> float:
+    """Share of the intervals of all draws and modules that hold the mean of a module's scores in `truth`."""
+    means = np.mean([[each.total for each in of_draw] for of_draw in truth], axis=0)
     intervals = np.array([[jackknife_of(each)[1:3] for each in of_draw] for of_draw in scores])
-    return float(np.mean((intervals[..., 0] <= truth) & (truth <= intervals[..., 1])))
+    return float(np.mean((intervals[..., 0] <= means) & (means <= intervals[..., 1])))
 
 
 def called_useful(zoo: Zoo, examples: int, draws: int, *, name: RankerName, rare: int | None = None) -> float:

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from bench.doubt import held, own_scores, rows_of, small_zoo
+from bench.doubt import drawn_scores, held, own_scores, small_zoo
 from bench.ranking import draws_of, pooled_of, taus_of, zoos_of
 from bench.ranking_zoo import TASKS, Zoo
 from bench.report import Figure, parse_quick, report
@@ -64,11 +64,8 @@ def ranks_as_well(zoos: list[tuple[Zoo, np.ndarray]]) -> tuple[float, float]:
 
 def covered(zoo: Zoo, task: str, *, draws: int) -> float:
     """Share of the intervals of all modules that hold the module's mean score over the draws."""
-    rows = rows_of(zoo, task)
-    scores = [
-        own_scores(zoo, task, np.random.default_rng([3, seed]).permutation(rows)[:EXAMPLES]) for seed in range(draws)
-    ]
-    return held(scores, np.mean([[each.total for each in of_draw] for of_draw in scores], axis=0))
+    scores = drawn_scores(zoo, task, examples=EXAMPLES, draws=draws)
+    return held(scores, truth=scores)
 
 
 def main() -> None:

@@ -36,6 +36,17 @@ def end_the_job(zoo: Zoo, kind: type[ScoreWork | JointWork]) -> None:
         cancel_job(work, job.id, clock=zoo.clock)
 
 
+def remove_before(zoo: Zoo, data: Digest, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a dataset go at the moment when a step of the queries begins."""
+    taken = getattr(zoo.queries, step)
+
+    def after_a_removal(*args):
+        zoo.datasets.remove(data, owner=OWNER)
+        return taken(*args)
+
+    monkeypatch.setattr(zoo.queries, step, after_a_removal)
+
+
 def status(zoo: Zoo, query: str) -> QueryStatus:
     return zoo.queries.state(query, owner=OWNER).status
 
@@ -80,13 +91,7 @@ def test_a_question_whose_dataset_goes_while_it_is_judged_is_gone_and_has_not_fa
     data = add_dataset(zoo)
     query = zoo.reusability.ask_ranking(RankingQuestion(task=data), owner=OWNER)
     end_the_job(zoo, ScoreWork)
-    settled = zoo.queries._settled
-
-    def after_a_removal(*args):
-        zoo.datasets.remove(data, owner=OWNER)
-        return settled(*args)
-
-    monkeypatch.setattr(zoo.queries, "_settled", after_a_removal)
+    remove_before(zoo, data, "_settled", monkeypatch)
     with pytest.raises(NotFoundError, match="ask the question again"):
         status(zoo, query)
 
@@ -105,13 +110,7 @@ def test_a_question_about_sets_whose_dataset_goes_before_it_is_judged_is_gone(
     zoo: Zoo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, query = ask_about_sets(zoo)
-    judged = zoo.queries._judged_sets
-
-    def after_a_removal(*args):
-        zoo.datasets.remove(data, owner=OWNER)
-        return judged(*args)
-
-    monkeypatch.setattr(zoo.queries, "_judged_sets", after_a_removal)
+    remove_before(zoo, data, "_judged_sets", monkeypatch)
     with pytest.raises(NotFoundError, match="ask the question again"):
         status(zoo, query)
 
